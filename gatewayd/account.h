@@ -1,0 +1,35 @@
+#ifndef GATEWAYD_ACCOUNT_H
+#define GATEWAYD_ACCOUNT_H
+
+/* What is recorded of a finished request: one line of the access log. */
+
+#include "gatewayd/buf.h"
+#include "gatewayd/classify.h"
+
+enum { ACCOUNT_TRIES = 8 };
+
+struct account_try {
+    const char *endpoint;
+    enum outcome_class outcome;
+    int status;
+};
+
+struct account_record {
+    struct str id;
+    struct str method;
+    struct str path;
+    struct str model_asked;
+    struct str model_answered;
+    const char *endpoint; /* NULL: none answered */
+    unsigned attempts;
+    struct account_try tries[ACCOUNT_TRIES]; /* the first so many of them */
+    int status;
+    uint64_t bytes;
+    uint64_t events;
+    uint64_t wait_us, upstream_us, overhead_us, total_us;
+    const char *end; /* why it ended: "done", "client left", "cut", … */
+};
+
+void account_log(const struct account_record *record);
+
+#endif

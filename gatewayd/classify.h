@@ -1,0 +1,53 @@
+#ifndef GATEWAYD_CLASSIFY_H
+#define GATEWAYD_CLASSIFY_H
+
+/*
+ * What the end of a try means: pure functions from what an upstream sent (or did not) to a class, which decides what is
+ * told to the breakers and cooldowns and whether somebody else is asked.
+ */
+
+#include "gatewayd/http.h"
+#include "gatewayd/upstream.h"
+
+enum outcome_class {
+    CLASS_OK,
+    CLASS_CLIENT,    /* the request's own fault: straight back, as the upstream said it */
+    CLASS_AUTH,      /* the gateway's credential was refused */
+    CLASS_QUOTA,     /* the account has no money or quota left: waiting will not cure it soon */
+    CLASS_RATE,      /* too many requests: wait */
+    CLASS_OVERLOAD,  /* the upstream is overloaded */
+    CLASS_SERVER,    /* it failed */
+    CLASS_INVALID,   /* a success that holds no answer */
+    CLASS_SILENCE,   /* nothing within the time allowed */
+    CLASS_TRANSPORT, /* no connection, or lost before an answer */
+    CLASS_CUT,       /* lost within an answer */
+    CLASS_STALE,     /* a kept connection that was dead already: nobody's fault */
+    CLASS_ABORT      /* the client left */
+};
+
+struct verdict {
+    enum outcome_class class;
+    int64_t wait_ms; /* the wait the upstream named, or GWS_NO_WAIT */
+    int status;      /* the upstream's, 0 when it sent none */
+};
+
+/* Short lower-case names for logs and messages: "rate", "server" … */
+const char *classify_name(enum outcome_class class);
+
+/* A whole response other than a success. `now_real_s`: seconds since the epoch, for dates without a Date to compare to. */
+struct verdict classify_response(int status, const struct http_header *headers, unsigned count, struct str body,
+                                 int64_t now_real_s);
+
+/* An end that is not UPSTREAM_COMPLETE. */
+struct verdict classify_end(enum upstream_end end);
+
+/* Whether the answer to an unstreamed request is no answer: an error in place of one. */
+bool classify_invalid(struct str body);
+
+/* The wait named by the headers, in ms, or GWS_NO_WAIT. */
+int64_t classify_wait(const struct http_header *headers, unsigned count, int64_t now_real_s);
+
+/* Whether another endpoint should be asked after this. */
+bool classify_fails_over(enum outcome_class class);
+
+#endif

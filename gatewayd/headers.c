@@ -1,0 +1,78 @@
+#include "gatewayd/headers.h"
+
+/*
+ * Dropped on the way up: what concerns only this hop, what the transport writes itself, the client's own credential,
+ * everything addressed to the gateway, and Accept-Encoding, because the relay must be able to read the answer. Dropped on
+ * the way down: the hop's, the lengths and dates the gateway writes itself, and what would make a client trust or remember
+ * the upstream in the gateway's name.
+ */
+
+static bool any_of(struct str name, const struct str *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_eq_nocase(name, list[i]))
+            return true;
+    return false;
+}
+
+static bool is_gateways(struct str name)
+{
+    return name.len > 10 && strncasecmp(name.at, "x-gateway-", 10) == 0;
+}
+
+static bool is_credential(struct str name)
+{
+    static const struct str list[] = {{"authorization", 13}, {"x-api-key", 9}, {"api-key", 7}};
+    return any_of(name, list, sizeof list / sizeof *list);
+}
+
+static bool ends_going_up(struct str name)
+{
+    static const struct str list[] = {{"host", 4},    {"content-length", 14}, {"expect", 6},       {"accept-encoding", 15},
+                                      {"cookie", 6},  {"x-request-id", 12},   {"upgrade-insecure-requests", 25}};
+    return any_of(name, list, sizeof list / sizeof *list) || is_gateways(name) || http_is_hop_by_hop(name);
+}
+
+static bool ends_coming_down(struct str name)
+{
+    static const struct str list[] = {{"content-length", 14}, {"date", 4},     {"x-request-id", 12}, {"set-cookie", 10},
+                                      {"alt-svc", 7},         {"server-timing", 13}, {"retry-after", 11},
+                                      {"strict-transport-security", 25}, {"location", 8}, {"refresh", 7}};
+    return any_of(name, list, sizeof list / sizeof *list) || is_gateways(name) || http_is_hop_by_hop(name);
+}
+
+unsigned headers_up(const struct http_request *head, bool passthrough, char **lines, unsigned max)
+{
+    struct str connection = http_header_find(head->headers, head->header_count, STR("connection"));
+    bool names_more = connection.len > 0 && !str_eq_nocase(connection, STR("keep-alive")) &&
+                      !str_eq_nocase(connection, STR("close"));
+    unsigned count = 0;
+    for (unsigned i = 0; i < head->header_count && count < max; i++) {
+        const struct http_header *h = &head->headers[i];
+        if (h->value.len == 0 || ends_going_up(h->name) || (!passthrough && is_credential(h->name)) ||
+            (names_more && http_has_token(connection, h->name)))
+            continue;
+        /* The byte after a trimmed value is white space or the line's end, and no longer needed. */
+        ((char *)h->value.at)[h->value.len] = '\0';
+        lines[count++] = (char *)h->name.at;
+    }
+    return count;
+}
+
+int headers_down(const struct http_header *headers, unsigned count, struct buf *out)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (ends_coming_down(headers[i].name))
+            continue;
+        int rc = buf_add_str(out, headers[i].name);
+        if (rc == 0)
+            rc = buf_add(out, ": ", 2);
+        if (rc == 0)
+            rc = buf_add_str(out, headers[i].value);
+        if (rc == 0)
+            rc = buf_add(out, "\r\n", 2);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}

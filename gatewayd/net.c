@@ -1,0 +1,221 @@
+#include "gatewayd/net.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <grp.h>
+#include <linux/filter.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/*
+ * One socket an address, shared by all workers. SO_REUSEPORT is set so that a successor of a dead master can bind beside
+ * the workers it left behind; a Unix socket is bound under a temporary name and renamed over the old file, for the same
+ * reason. A probe by connecting, made before SO_REUSEPORT would hide it, tells a live stranger on the address from that.
+ */
+
+enum { BACKLOG = 4096 };
+
+static int refuse(char *why, size_t size, const char *where, const char *what)
+{
+    snprintf(why, size, "cannot listen on %s: %s", where, what);
+    return 1;
+}
+
+static bool answers(const struct sockaddr *address, socklen_t len)
+{
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return false;
+    int rc = connect(fd, address, len);
+    close(fd);
+    return rc == 0;
+}
+
+static void name_address(struct listener *l, const struct sockaddr *address, socklen_t len)
+{
+    char host[100] = "?", port[16] = "?";
+    getnameinfo(address, len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
+    snprintf(l->where, sizeof l->where, address->sa_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+/*
+ * Beside a dead master's socket, the kernel would go on handing it a share of the new connections, and reset those still
+ * queued there when its last worker ends. This program gives every new connection to the younger socket; once it is the
+ * only one the index is out of range, and the kernel falls back to its own choice of one.
+ */
+static void prefer_the_younger(int fd)
+{
+    struct sock_filter code[] = {{BPF_RET | BPF_K, 0, 0, 1}};
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program);
+}
+
+static int bind_tcp(struct listener *l, const struct addrinfo *info, bool beside, char *why, size_t size)
+{
+    struct sockaddr_storage bound;
+    socklen_t len = sizeof bound;
+    int on = 1;
+    uint16_t port = ((const struct sockaddr_in *)(const void *)info->ai_addr)->sin_port;
+    if (!beside && port != 0 && answers(info->ai_addr, info->ai_addrlen))
+        return refuse(why, size, l->where, "something is listening there already; stop it or choose another port");
+    l->fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (l->fd < 0)
+        return refuse(why, size, l->where, strerror(errno));
+    setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(l->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* accepted connections inherit it */
+    if (info->ai_family == AF_INET6)
+        setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    if (bind(l->fd, info->ai_addr, info->ai_addrlen) != 0 || listen(l->fd, BACKLOG) != 0)
+        return refuse(why, size, l->where,
+                      errno == EADDRINUSE ? "the address is in use; stop what listens there or choose another port"
+                                          : strerror(errno));
+    if (beside)
+        prefer_the_younger(l->fd);
+    if (getsockname(l->fd, (struct sockaddr *)&bound, &len) == 0)
+        name_address(l, (struct sockaddr *)&bound, len);
+    return 0;
+}
+
+static int open_tcp(struct listener *l, const struct conf_listen *conf, bool beside, char *why, size_t size)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *info = NULL;
+    char port[8];
+    snprintf(port, sizeof port, "%u", conf->port);
+    int rc = getaddrinfo(conf->host && conf->host[0] ? conf->host : NULL, port, &hints, &info);
+    if (rc != 0)
+        return refuse(why, size, l->where, gai_strerror(rc));
+    rc = bind_tcp(l, info, beside, why, size);
+    freeaddrinfo(info);
+    return rc;
+}
+
+static int own_and_rename(struct listener *l, const struct conf_listen *conf, const char *temporary, char *why,
+                          size_t size)
+{
+    struct stat st;
+    if (conf->group) {
+        const struct group *group = getgrnam(conf->group);
+        if (!group)
+            return refuse(why, size, l->where, "its group does not exist; create it or change `group`");
+        if (chown(temporary, (uid_t)-1, group->gr_gid) != 0)
+            return refuse(why, size, l->where, strerror(errno));
+    }
+    if (chmod(temporary, conf->mode) != 0 || listen(l->fd, BACKLOG) != 0 || stat(temporary, &st) != 0 ||
+        rename(temporary, conf->path) != 0)
+        return refuse(why, size, l->where, strerror(errno));
+    l->dev = st.st_dev;
+    l->inode = st.st_ino;
+    return 0;
+}
+
+static int open_unix(struct listener *l, const struct conf_listen *conf, bool beside, char *why, size_t size)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX}, there = {.sun_family = AF_UNIX};
+    struct stat st;
+    if (stat(conf->path, &st) == 0 && !S_ISSOCK(st.st_mode))
+        return refuse(why, size, l->where, "the file exists and is no socket; remove it or choose another path");
+    snprintf(there.sun_path, sizeof there.sun_path, "%s", conf->path);
+    if (!beside && answers((struct sockaddr *)&there, sizeof there))
+        return refuse(why, size, l->where, "another process is listening there; stop it or choose another path");
+    int len = snprintf(address.sun_path, sizeof address.sun_path, "%s.%d", conf->path, (int)getpid());
+    if (len < 0 || (size_t)len >= sizeof address.sun_path)
+        return refuse(why, size, l->where, "the path is too long for a socket");
+    l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    unlink(address.sun_path);
+    if (l->fd < 0 || bind(l->fd, (struct sockaddr *)&address, sizeof address) != 0)
+        return refuse(why, size, l->where,
+                      errno == ENOENT ? "its directory does not exist; create it or change the path" : strerror(errno));
+    int rc = own_and_rename(l, conf, address.sun_path, why, size);
+    if (rc != 0)
+        unlink(address.sun_path);
+    return rc;
+}
+
+static void wanted_name(const struct conf_listen *conf, char *out, size_t size)
+{
+    if (conf->path)
+        snprintf(out, size, "%s", conf->path);
+    else
+        snprintf(out, size, strchr(conf->host ? conf->host : "", ':') ? "[%s]:%u" : "%s:%u",
+                 conf->host ? conf->host : "", conf->port);
+}
+
+static const struct listener *find(const struct listeners *listeners, const char *wanted)
+{
+    for (size_t i = 0; listeners && i < listeners->count; i++)
+        if (strcmp(listeners->list[i].wanted, wanted) == 0)
+            return &listeners->list[i];
+    return NULL;
+}
+
+int net_open(struct listeners *listeners, const struct conf *conf, struct listeners *old, bool beside, char *why,
+             size_t why_size)
+{
+    struct listeners made = {calloc(conf->listen_count, sizeof *made.list), 0};
+    if (!made.list)
+        return refuse(why, why_size, "anything", "out of memory");
+    for (size_t i = 0; i < conf->listen_count; i++) {
+        struct listener *l = &made.list[made.count++];
+        l->fd = -1;
+        wanted_name(&conf->listen[i], l->wanted, sizeof l->wanted);
+        snprintf(l->where, sizeof l->where, "%s", l->wanted);
+        l->is_unix = conf->listen[i].path != NULL;
+        const struct listener *kept = find(old, l->wanted);
+        if (kept) {
+            *l = *kept;
+            continue;
+        }
+        int rc = l->is_unix ? open_unix(l, &conf->listen[i], beside, why, why_size)
+                            : open_tcp(l, &conf->listen[i], beside, why, why_size);
+        if (rc != 0) {
+            net_close(&made, old);
+            return 1;
+        }
+    }
+    *listeners = made;
+    return 0;
+}
+
+static bool holds(const struct listeners *listeners, int fd)
+{
+    for (size_t i = 0; listeners && i < listeners->count; i++)
+        if (listeners->list[i].fd == fd)
+            return true;
+    return false;
+}
+
+void net_close(struct listeners *listeners, const struct listeners *keep)
+{
+    for (size_t i = 0; i < listeners->count; i++) {
+        struct listener *l = &listeners->list[i];
+        struct stat st;
+        if (l->fd < 0 || holds(keep, l->fd))
+            continue;
+        close(l->fd);
+        if (l->inode && stat(l->where, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->inode)
+            unlink(l->where);
+    }
+    free(listeners->list);
+    *listeners = (struct listeners){0};
+}
+
+int net_accept(const struct listener *listener, bool *out_of_files)
+{
+    *out_of_files = false;
+    for (;;) {
+        int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0)
+            return fd;
+        if (errno == EINTR || errno == ECONNABORTED)
+            continue;
+        *out_of_files = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
+        return -1;
+    }
+}

@@ -1,0 +1,38 @@
+#ifndef GATEWAYD_NET_H
+#define GATEWAYD_NET_H
+
+/*
+ * Listening sockets. The master opens them and keeps them for as long as its configuration names them, so a worker that
+ * ends never takes queued clients with it; workers only accept.
+ */
+
+#include "gatewayd/conf.h"
+
+struct listener {
+    int fd;
+    bool is_unix;
+    char where[160];     /* "127.0.0.1:8080" with the real port, or the path */
+    char wanted[160];    /* as configured: what a reload compares */
+    uint64_t dev, inode; /* of a Unix socket's file: only our own is removed */
+};
+
+struct listeners {
+    struct listener *list;
+    size_t count;
+};
+
+/*
+ * Open what the configuration asks for, taking over from `old` (may be NULL) the sockets it names too. `beside`: another
+ * generation of workers, whose master died, is still serving on the same addresses, and is expected to stop. 0, or 1 with
+ * the reason in `why`; then nothing is changed.
+ */
+int net_open(struct listeners *listeners, const struct conf *conf, struct listeners *old, bool beside, char *why,
+             size_t why_size);
+
+/* Close the descriptors that `keep` (may be NULL) does not use, and remove their socket files. */
+void net_close(struct listeners *listeners, const struct listeners *keep);
+
+/* Accept one connection: a nonblocking descriptor, or -1 when nobody waits; *out_of_files when no descriptor is left. */
+int net_accept(const struct listener *listener, bool *out_of_files);
+
+#endif

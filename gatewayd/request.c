@@ -1,0 +1,773 @@
+#include "gatewayd/request.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "gatewayd/headers.h"
+#include "gatewayd/log.h"
+#include "gatewayd/reply.h"
+#include "gatewayd/survey.h"
+#include "libshm/slot.h"
+#include "libshm/stat.h"
+
+/*
+ * The story of a request: a table of steps, and below it the steps in the order of the table. A step checks what the one
+ * before promised, calls one module and translates its result; only here do results become HTTP statuses. Whatever
+ * happens, request_end() is the way out: it settles the ticket, ends the transfer, writes the log line.
+ */
+
+enum { SOFT_RECHECK_MS = 250, CLIENT_STALL_MS = 75000 };
+
+enum step_result {
+    NEXT,  /* on to the next step */
+    WAIT,  /* something will call back */
+    AGAIN, /* another candidate */
+    FAIL,  /* `failure` says what to tell the client */
+    DONE   /* answered */
+};
+
+static enum step_result parse(struct request *r);
+static enum step_result own(struct request *r);
+static enum step_result route(struct request *r);
+static enum step_result pick(struct request *r);
+static enum step_result send(struct request *r);
+static enum step_result judge(struct request *r);
+static enum step_result relay(struct request *r);
+
+enum { STEP_PICK = 3, STEP_SEND = 4, STEP_JUDGE = 5 };
+
+static enum step_result (*const steps[])(struct request *r) = {
+    parse,           /* who asks, by when, under which id */
+    own,             /* what the gateway answers itself */
+    route,           /* which candidates */
+    [STEP_PICK] = pick, /* one of them, with everything it takes */
+    [STEP_SEND] = send,
+    [STEP_JUDGE] = judge, /* what came of it: an answer, or somebody else's turn */
+    relay,           /* the rest of the answer */
+};
+
+static void request_end(struct request *r);
+static void send_failure(struct request *r);
+static void arm(struct request *r);
+
+static void run(struct request *r)
+{
+    for (;;) {
+        switch (steps[r->step](r)) {
+        case NEXT:
+            r->step++;
+            break;
+        case AGAIN:
+            r->step = STEP_PICK;
+            break;
+        case WAIT:
+            return;
+        case FAIL:
+            send_failure(r);
+            request_end(r);
+            return;
+        case DONE:
+            request_end(r);
+            return;
+        }
+    }
+}
+
+static enum step_result fail(struct request *r, int status, const char *type, const char *code, const char *message)
+{
+    r->failure = (struct request_failure){status, type, code, message, -1};
+    return FAIL;
+}
+
+static enum step_result fail_here(struct request *r)
+{
+    r->keep_alive = false;
+    return fail(r, 500, "server_error", "internal_error", "The gateway is out of memory");
+}
+
+/* A request id is kept when it is printable and of sane length, else made. */
+static void take_id(struct request *r)
+{
+    struct str given = http_header_find(r->head->headers, r->head->header_count, STR("x-request-id"));
+    bool good = given.len > 0 && given.len < REQUEST_ID_MAX;
+    for (size_t i = 0; good && i < given.len; i++)
+        good = given.at[i] > 0x20 && given.at[i] < 0x7f && given.at[i] != '"' && given.at[i] != '\\';
+    if (good) {
+        memcpy(r->id_text, given.at, given.len);
+        r->id = (struct str){r->id_text, given.len};
+    } else {
+        secret_request_id(r->id_text);
+        r->id = str_of(r->id_text);
+    }
+}
+
+static enum step_result parse(struct request *r)
+{
+    struct str timeout = http_header_find(r->head->headers, r->head->header_count, STR("x-gateway-timeout"));
+    uint64_t ms;
+    take_id(r);
+    r->deadline = UINT64_MAX;
+    if (timeout.len > 0) {
+        if (!str_to_u64(timeout, &ms) || ms == 0)
+            return fail(r, 400, "invalid_request_error", "bad_request",
+                        "X-Gateway-Timeout is a number of milliseconds above zero");
+        r->deadline = event_now_ms(r->service->loop) + ms;
+    }
+    if (route_find(&r->route, r->service->plan, r->head, r->body, &r->arena) != 0)
+        return fail_here(r);
+    return NEXT;
+}
+
+static enum step_result answer_own(struct request *r, int status, const char *content_type, struct str body)
+{
+    bool head_only = str_eq(r->head->method, STR("HEAD"));
+    buf_clear(&r->text);
+    if (reply_whole(&r->text, status, content_type, body, r->id, r->keep_alive, r->head->minor, head_only) != 0)
+        return fail_here(r);
+    struct iovec piece = {buf_at(&r->text), buf_len(&r->text)};
+    sock_send(r->client, &piece, 1);
+    r->status = status;
+    return DONE;
+}
+
+static enum step_result answer_ready(struct request *r)
+{
+    const struct plan_model *pool = r->service->plan->pool;
+    for (uint32_t m = 0; m <= r->service->plan->model_count; m++) {
+        const struct plan_model *model = &r->service->plan->models[m];
+        for (uint32_t i = 0; i < model->candidate_count && (model != pool || r->service->plan->model_count == 0); i++) {
+            struct refused refused;
+            if (!admit_peek(r->service->region, &model->candidates[i], &refused))
+                return answer_own(r, 200, "text/plain", STR("ready\n"));
+        }
+    }
+    return answer_own(r, 503, "text/plain", STR("no endpoint can take a request now\n"));
+}
+
+static enum step_result model_not_found(struct request *r, struct str name)
+{
+    struct str hint = route_nearest(r->service->plan, name);
+    char *text = hint.at ? arena_printf(&r->arena, "Model '%.*s' not found. Did you mean '%.*s'?",
+                                        (int)(name.len < 128 ? name.len : 128), name.at, (int)hint.len, hint.at)
+                         : arena_printf(&r->arena, "Model '%.*s' not found",
+                                        (int)(name.len < 128 ? name.len : 128), name.at);
+    return text ? fail(r, 404, "invalid_request_error", "model_not_found", text) : fail_here(r);
+}
+
+static enum step_result own(struct request *r)
+{
+    struct str resolved;
+    switch (r->route.kind) {
+    case ROUTE_HEALTH:
+        return answer_own(r, 200, "text/plain", STR("healthy\n"));
+    case ROUTE_READY:
+        return answer_ready(r);
+    case ROUTE_MODELS:
+        return answer_own(r, 200, "application/json", r->service->models_json);
+    case ROUTE_MODEL_ONE: {
+        bool known = route_model(r->service->plan, r->route.asked, &resolved) && r->service->plan->model_count;
+        struct buf json = {0};
+        if (!known)
+            return model_not_found(r, r->route.asked);
+        enum step_result result = route_model_json(r->route.asked, &json) == 0
+                                      ? answer_own(r, 200, "application/json", buf_str(&json))
+                                      : fail_here(r);
+        buf_fini(&json);
+        return result;
+    }
+    case ROUTE_BAD_METHOD:
+        return fail(r, 405, "invalid_request_error", "method_not_allowed", "This path does not know that method");
+    case ROUTE_UNKNOWN:
+        return fail(r, 404, "invalid_request_error", "unknown_url",
+                    "Unknown path: the gateway serves /v1/…, /health and /ready");
+    case ROUTE_BAD_BODY: {
+        char *text = arena_printf(&r->arena, "The request's body is not JSON that can be routed: %s", r->route.why);
+        return text ? fail(r, 400, "invalid_request_error", "bad_request", text) : fail_here(r);
+    }
+    case ROUTE_MODEL:
+    case ROUTE_POOL:
+    case ROUTE_ONCE:
+        break;
+    }
+    return NEXT;
+}
+
+static enum step_result route(struct request *r)
+{
+    const struct plan_model *model = r->route.model;
+    if (!model)
+        return model_not_found(r, r->route.asked);
+    r->pick.tries = arena_alloc(&r->arena, model->candidate_count);
+    r->last = arena_alloc(&r->arena, model->candidate_count * sizeof *r->last);
+    if (!r->pick.tries || !r->last)
+        return fail_here(r);
+    r->pick.pinned = -1;
+    struct str pin = http_header_find(r->head->headers, r->head->header_count, STR("x-gateway-endpoint"));
+    if (pin.len == 0 || !r->service->plan->conf->expose)
+        return NEXT;
+    for (uint32_t i = 0; i < model->candidate_count; i++)
+        if (str_eq(pin, str_of(model->candidates[i].target->conf->name)))
+            r->pick.pinned = (int)i;
+    if (r->pick.pinned >= 0)
+        return NEXT;
+    return fail(r, 400, "invalid_request_error", "bad_request",
+                "X-Gateway-Endpoint names no endpoint that serves this model");
+}
+
+/* Nobody untried can take it: say why, and when somebody could. */
+static enum step_result fail_exhausted(struct request *r)
+{
+    struct survey s;
+    buf_clear(&r->endpoints);
+    if (survey_make(r->service->region, r->route.model, &r->pick, r->last, &s, &r->endpoints) != 0)
+        return fail_here(r);
+    bool rate = r->verdict.class == CLASS_RATE || r->verdict.class == CLASS_QUOTA;
+    if (s.tried > 0 && !rate) {
+        struct str quote = r->relay.mode == RELAY_ERROR ? json_path(buf_str(&r->relay.held), "error.message").text
+                                                        : (struct str){0};
+        if (quote.len > 300)
+            quote.len = 300;
+        char *text = r->verdict.status
+                         ? arena_printf(&r->arena, "All endpoints failed. The last answered %d: %.*s",
+                                        r->verdict.status, (int)quote.len, quote.len ? quote.at : "")
+                         : arena_printf(&r->arena, "All endpoints failed. The last one: %s", r->why);
+        return text ? fail(r, 502, "server_error", "all_endpoints_failed", text) : fail_here(r);
+    }
+    int64_t wait = s.soonest_ms >= 0 ? s.soonest_ms : 1000;
+    if (s.limited > 0 && s.full == 0 && (s.open == 0 || s.limit_is_soonest))
+        fail(r, 429, "rate_limit_error", "rate_limit_exceeded", "Every endpoint is rate limited");
+    else if (s.full > 0)
+        fail(r, 503, "server_error", "at_capacity", "Every endpoint that could serve this is at its limit of requests");
+    else if (s.open > 0)
+        fail(r, 503, "server_error", "circuit_open", "Every endpoint's circuit breaker is open");
+    else if (rate)
+        fail(r, 429, "rate_limit_error", "rate_limit_exceeded", "Every endpoint is rate limited");
+    else if (s.other > 0)
+        fail(r, 503, "server_error", "circuit_open", "Every endpoint is out of service");
+    else
+        fail(r, 503, "server_error", "at_capacity", "No endpoint could be taken just now");
+    r->failure.retry_after_ms = wait;
+    return FAIL;
+}
+
+static enum step_result pick(struct request *r)
+{
+    const struct conf *conf = r->service->plan->conf;
+    if (r->attempts >= conf->retry.attempts)
+        return fail_exhausted(r);
+    if (pick_take(r->service->region, r->route.model, &r->pick, &r->ticket, &r->index) != 0)
+        return fail_exhausted(r);
+    r->fresh = false;
+    return NEXT;
+}
+
+/* The body with the model's upstream name in place of the one asked for; every other byte as it came. */
+static int rename_model(struct request *r, struct str name, struct str *body)
+{
+    struct str was = r->route.model_value.text;
+    *body = r->body;
+    if (r->route.model_value.type != JSON_STRING || str_eq(was, name))
+        return 0;
+    size_t before = (size_t)(was.at - r->body.at);
+    buf_clear(&r->text);
+    int rc = buf_add(&r->text, r->body.at, before);
+    if (rc == 0)
+        rc = buf_add_json(&r->text, name);
+    if (rc == 0)
+        rc = buf_add(&r->text, was.at + was.len, r->body.len - before - was.len);
+    *body = buf_str(&r->text);
+    return rc;
+}
+
+static int make_lines(struct request *r, const struct plan_target *target)
+{
+    bool passthrough = target->conf->key.source == CONF_KEY_PASSTHROUGH;
+    r->line_count = headers_up(r->head, passthrough, r->lines, HTTP_HEADERS_MAX);
+    char *id = arena_printf(&r->arena, "X-Request-Id: %.*s", (int)r->id.len, r->id.at);
+    if (!id)
+        return -ENOMEM;
+    r->lines[r->line_count++] = id;
+    if (http_header_find(r->head->headers, r->head->header_count, STR("content-type")).len == 0 && r->body.len > 0)
+        r->lines[r->line_count++] = (char *)"Content-Type: application/json";
+    return 0;
+}
+
+static void set_deadlines(struct request *r, const struct conf_timeouts *t)
+{
+    uint64_t now = event_now_ms(r->service->loop);
+    if (r->attempts == 1 && now + t->total < r->deadline)
+        r->deadline = now + t->total;
+    r->soft_at = r->route.stream ? now + t->first_token : UINT64_MAX;
+    r->response_at = now + t->response;
+    r->idle_at = UINT64_MAX;
+    r->paused = false;
+    arm(r);
+}
+
+static const struct upstream_events upstream_events;
+
+static enum step_result send(struct request *r)
+{
+    const struct plan_candidate *c = r->ticket.candidate;
+    struct upstream_request up = {
+        .target = c->target,
+        .events = &upstream_events,
+        .owner = r,
+        .method = r->head->method,
+        .path = r->route.upstream_path,
+        .header_lines = r->lines,
+        .fresh = r->fresh,
+        .connect_ms = c->timeouts.connect,
+    };
+    relay_reset(&r->relay);
+    r->response = NULL;
+    r->silent = false;
+    r->why[0] = '\0';
+    r->first_us = 0;
+    if (rename_model(r, c->as.at ? c->as : r->route.resolved, &up.body) != 0 || make_lines(r, c->target) != 0)
+        return fail_here(r);
+    up.header_count = r->line_count;
+    r->attempts++;
+    r->sent_us = event_clock_us();
+    set_deadlines(r, &c->timeouts);
+    if (upstream_start(r->service->upstream, &up, &r->transfer) != 0)
+        return fail_here(r);
+    r->step = STEP_JUDGE;
+    return WAIT;
+}
+
+/* What the try came to, before anything was promised to the client. */
+static struct verdict judge_try(struct request *r)
+{
+    if (r->silent)
+        return (struct verdict){CLASS_SILENCE, GWS_NO_WAIT, 0};
+    if (r->client->failed)
+        return (struct verdict){CLASS_ABORT, GWS_NO_WAIT, 0};
+    if (r->end == UPSTREAM_ABORTED)
+        return (struct verdict){CLASS_INVALID, GWS_NO_WAIT, r->response ? r->response->status : 0};
+    if (r->end != UPSTREAM_COMPLETE)
+        return classify_end(r->end);
+    const struct upstream_response *response = r->response;
+    if (r->relay.mode == RELAY_ERROR)
+        return classify_response(response->status, response->headers, response->header_count,
+                                 buf_str(&r->relay.held), time(NULL));
+    bool no_answer = r->relay.mode == RELAY_EVENTS
+                         ? !r->relay.content
+                         : r->relay.mode == RELAY_WHOLE && r->route.kind == ROUTE_MODEL &&
+                               classify_invalid(buf_str(&r->relay.held));
+    return (struct verdict){no_answer ? CLASS_INVALID : CLASS_OK, GWS_NO_WAIT, response->status};
+}
+
+static void note_try(struct request *r, struct verdict verdict)
+{
+    if (r->attempts > 0 && r->attempts <= ACCOUNT_TRIES)
+        r->tries[r->attempts - 1] =
+            (struct account_try){r->ticket.candidate->target->conf->name, verdict.class, verdict.status};
+}
+
+/* Whether the failed try may have been carried out already and must not be repeated elsewhere. */
+static bool only_once(const struct request *r)
+{
+    return r->route.kind == ROUTE_ONCE && r->end != UPSTREAM_CONNECT && r->end != UPSTREAM_TLS &&
+           r->end != UPSTREAM_STALE;
+}
+
+static enum step_result judge(struct request *r)
+{
+    if (r->relay.committed)
+        return NEXT;
+    struct gws_region *region = r->service->region;
+    r->verdict = judge_try(r);
+    note_try(r, r->verdict);
+    if (r->verdict.class == CLASS_STALE && !r->fresh) {
+        gws_stat_count(region, r->ticket.candidate->target->endpoint, GWS_STAT_RESENT);
+        r->fresh = true;
+        r->step = STEP_SEND;
+        return send(r);
+    }
+    bool loss = r->transfer && (r->end == UPSTREAM_RESET || r->end == UPSTREAM_CUT) && upstream_loss_known(r->transfer);
+    r->transfer = NULL;
+    admit_settle(region, &r->ticket, r->verdict, loss);
+    if (r->verdict.class == CLASS_ABORT) {
+        r->outcome = "client left";
+        return DONE;
+    }
+    if (!classify_fails_over(r->verdict.class))
+        return NEXT;
+    r->last[r->index] = r->verdict;
+    r->pick.tries[r->index]++;
+    admit_release(region, &r->ticket);
+    if (only_once(r))
+        return fail_exhausted(r);
+    if (event_now_ms(r->service->loop) >= r->deadline)
+        return fail(r, 504, "server_error", "deadline_exceeded", "The deadline passed before an answer");
+    return AGAIN;
+}
+
+/* The connection ends here, and the client can tell that the answer is not whole. */
+static enum step_result cut_off(struct request *r, const char *message)
+{
+    struct verdict cut = {CLASS_CUT, GWS_NO_WAIT, 0};
+    admit_settle(r->service->region, &r->ticket, cut, false);
+    note_try(r, cut);
+    r->keep_alive = false;
+    r->outcome = "cut";
+    if (r->relay.mode != RELAY_EVENTS || r->relay.failed)
+        return DONE;
+    struct reply_error error = {.status = 502, .type = "server_error", .code = "upstream_cut", .message = message,
+                                .request_id = r->id, .retry_after_ms = -1, .anthropic = r->route.anthropic};
+    buf_clear(&r->text);
+    if (reply_error_event(&r->text, &error) == 0)
+        relay_add(&r->relay, buf_str(&r->text));
+    return DONE;
+}
+
+static enum step_result relay(struct request *r)
+{
+    struct relay *answer = &r->relay;
+    r->transfer = NULL;
+    r->status = r->response->status;
+    if (r->client->failed) {
+        r->outcome = "client left";
+        return DONE;
+    }
+    if (answer->committed && (r->end != UPSTREAM_COMPLETE || answer->failed))
+        return cut_off(r, "The upstream's answer was cut off");
+    if (answer->mode == RELAY_EVENTS && !answer->finished && !answer->terminal)
+        return cut_off(r, "The upstream's answer ended before it was complete");
+    if (relay_finish(answer) != 0)
+        r->outcome = "client left";
+    return DONE;
+}
+
+/* What the transport reports. */
+
+static enum upstream_flow on_head(void *owner, const struct upstream_response *response)
+{
+    struct request *r = owner;
+    r->response = response;
+    r->first_us = event_clock_us();
+    relay_begin(&r->relay, response);
+    r->relay.chunked = r->head->minor > 0;
+    return UPSTREAM_TAKEN;
+}
+
+static enum upstream_flow on_body(void *owner, const char *bytes, size_t len)
+{
+    struct request *r = owner;
+    enum upstream_flow flow = relay_body(&r->relay, bytes, len);
+    if (!r->relay.committed)
+        return flow;
+    uint64_t now = event_now_ms(r->service->loop);
+    if (flow == UPSTREAM_PAUSE) {
+        r->paused = true;
+        r->sent_when_paused = r->client->sent;
+        r->idle_at = now + CLIENT_STALL_MS;
+    } else {
+        r->idle_at = now + r->ticket.candidate->timeouts.idle;
+    }
+    arm(r);
+    return flow;
+}
+
+static void on_done(void *owner, enum upstream_end end, const char *why)
+{
+    struct request *r = owner;
+    r->end = end;
+    r->done_us = event_clock_us();
+    if (end != UPSTREAM_COMPLETE)
+        snprintf(r->why, sizeof r->why, "%s", why);
+    run(r);
+}
+
+static const struct upstream_events upstream_events = {on_head, on_body, on_done};
+
+/* The answer's head, made when it is committed. */
+
+static void on_commit(struct relay *relay)
+{
+    struct request *r = (struct request *)(void *)((char *)relay - offsetof(struct request, relay));
+    struct verdict ok = {CLASS_OK, GWS_NO_WAIT, r->response->status};
+    if (r->relay.mode != RELAY_ERROR && !r->ticket.settled) {
+        admit_settle(r->service->region, &r->ticket, ok, false);
+        note_try(r, ok);
+    }
+    if (relay->mode != RELAY_WHOLE && relay->mode != RELAY_ERROR && r->head->minor == 0)
+        r->keep_alive = false; /* only the connection's end can end this body */
+}
+
+static int add_gateway_headers(struct request *r, struct buf *out)
+{
+    const struct plan_candidate *c = r->ticket.candidate;
+    uint64_t upstream = (r->first_us ? r->first_us : event_clock_us()) - r->sent_us;
+    uint64_t total = event_clock_us() - r->began_us;
+    int rc = 0;
+    if (r->service->plan->conf->expose) {
+        rc = buf_add_str(out, STR("X-Gateway-Endpoint: "));
+        if (rc == 0)
+            rc = buf_add_str(out, str_of(c->target->conf->name));
+        if (rc == 0)
+            rc = buf_add_str(out, STR("\r\n"));
+    }
+    if (rc == 0 && r->route.resolved.len > 0) {
+        rc = buf_add_str(out, STR("X-Gateway-Model: "));
+        for (size_t i = 0; rc == 0 && i < r->route.resolved.len; i++) {
+            char byte = r->route.resolved.at[i]; /* the client's own words: no line breaks into our head */
+            rc = buf_add(out, byte >= 0x20 && byte < 0x7f ? &byte : "?", 1);
+        }
+        if (rc == 0)
+            rc = buf_add_str(out, STR("\r\n"));
+    }
+    char attempts[2] = {(char)('0' + r->attempts / 10 % 10), (char)('0' + r->attempts % 10)};
+    if (rc == 0)
+        rc = buf_add_str(out, STR("X-Gateway-Attempts: "));
+    if (rc == 0)
+        rc = buf_add(out, attempts + (r->attempts < 10), r->attempts < 10 ? 1 : 2);
+    if (rc == 0)
+        rc = buf_add_str(out, STR("\r\nX-Gateway-Cache: off\r\nServer-Timing: gateway;dur="));
+    if (rc == 0)
+        rc = reply_add_ms(out, total > upstream ? total - upstream : 0);
+    if (rc == 0)
+        rc = buf_add_str(out, STR(", wait;dur=0, upstream;dur="));
+    if (rc == 0)
+        rc = reply_add_ms(out, upstream);
+    return rc ? rc : buf_add_str(out, STR("\r\n"));
+}
+
+static int make_head(struct relay *relay, struct buf *out, size_t length)
+{
+    struct request *r = (struct request *)(void *)((char *)relay - offsetof(struct request, relay));
+    int rc = reply_begin(out, r->response->status, r->id);
+    if (rc == 0)
+        rc = headers_down(r->response->headers, r->response->header_count, out);
+    if (rc == 0)
+        rc = add_gateway_headers(r, out);
+    return rc ? rc : reply_end_head(out, length, r->keep_alive, r->head->minor);
+}
+
+/* An error of ours instead of an answer. */
+static void send_failure(struct request *r)
+{
+    const struct request_failure *f = &r->failure;
+    struct reply_error error = {f->status, f->type, f->code, f->message, r->id, f->retry_after_ms, {0},
+                                r->route.anthropic};
+    if (r->service->plan->conf->expose)
+        error.endpoints = buf_str(&r->endpoints);
+    char *extra = r->attempts ? arena_printf(&r->arena, "X-Gateway-Attempts: %u\r\n", r->attempts) : NULL;
+    if (f->status == 405)
+        extra = (char *)(r->route.kind == ROUTE_BAD_METHOD ? "Allow: GET, HEAD\r\n" : "");
+    r->status = f->status;
+    r->outcome = f->code;
+    buf_clear(&r->text);
+    if (reply_error_whole(&r->text, &error, extra ? str_of(extra) : STR(""), r->keep_alive, r->head->minor,
+                          str_eq(r->head->method, STR("HEAD"))) != 0) {
+        r->keep_alive = false;
+        return;
+    }
+    struct iovec piece = {buf_at(&r->text), buf_len(&r->text)};
+    sock_send(r->client, &piece, 1);
+}
+
+/* Time. */
+
+static void arm(struct request *r)
+{
+    uint64_t at = r->deadline;
+    if (r->relay.committed) {
+        at = r->idle_at < at ? r->idle_at : at;
+    } else {
+        at = r->response_at < at ? r->response_at : at;
+        at = r->soft_at < at ? r->soft_at : at;
+    }
+    event_timer_at(&r->timer, at);
+}
+
+/* The running try is given up. */
+static void give_up(struct request *r)
+{
+    upstream_cancel(r->transfer);
+    r->transfer = NULL;
+    r->silent = true;
+    r->end = UPSTREAM_ABORTED;
+    r->done_us = event_clock_us();
+    snprintf(r->why, sizeof r->why, "no answer within the time allowed");
+}
+
+static void finish_with(struct request *r, enum step_result result)
+{
+    if (result == FAIL)
+        send_failure(r);
+    request_end(r);
+}
+
+static void out_of_time(struct request *r)
+{
+    give_up(r);
+    if (r->relay.committed) {
+        r->status = r->response ? r->response->status : 0;
+        finish_with(r, cut_off(r, "The deadline passed before the answer was complete"));
+        return;
+    }
+    struct verdict late = {CLASS_ABORT, GWS_NO_WAIT, 0};
+    note_try(r, late);
+    admit_settle(r->service->region, &r->ticket, late, false);
+    finish_with(r, fail(r, 504, "server_error", "deadline_exceeded", "The deadline passed before an answer"));
+}
+
+static void idle_too_long(struct request *r, uint64_t now)
+{
+    if (r->paused && r->client->sent > r->sent_when_paused) { /* slow, but reading */
+        r->sent_when_paused = r->client->sent;
+        r->idle_at = now + CLIENT_STALL_MS;
+        arm(r);
+        return;
+    }
+    bool client_stalled = r->paused;
+    give_up(r);
+    r->status = r->response->status;
+    if (client_stalled) {
+        r->outcome = "client stalled";
+        r->keep_alive = false;
+        request_end(r);
+        return;
+    }
+    finish_with(r, cut_off(r, "The upstream's answer stalled"));
+}
+
+static void on_time(struct event_timer *timer)
+{
+    struct request *r = (struct request *)(void *)((char *)timer - offsetof(struct request, timer));
+    uint64_t now = event_now_ms(r->service->loop);
+    if (!r->active || !r->transfer)
+        return;
+    if (now >= r->deadline) {
+        out_of_time(r);
+    } else if (r->relay.committed) {
+        if (now >= r->idle_at)
+            idle_too_long(r, now);
+        else
+            arm(r);
+    } else if (now >= r->response_at ||
+               (now >= r->soft_at && r->attempts < r->service->plan->conf->retry.attempts &&
+                pick_possible(r->service->region, r->route.model, &r->pick))) {
+        give_up(r);
+        run(r);
+    } else {
+        if (now >= r->soft_at)
+            r->soft_at = now + SOFT_RECHECK_MS;
+        arm(r);
+    }
+}
+
+/* Life. */
+
+void request_init(struct request *r, struct service *service, struct sock *client,
+                  void (*ended)(struct request *self, bool keep_alive))
+{
+    memset(r, 0, sizeof *r);
+    r->service = service;
+    r->client = client;
+    r->ended = ended;
+    r->relay.client = client;
+    r->relay.make_head = make_head;
+    r->relay.committing = on_commit;
+    event_timer_init(&r->timer, service->loop, on_time);
+}
+
+void request_fini(struct request *r)
+{
+    event_timer_stop(&r->timer);
+    relay_fini(&r->relay);
+    buf_fini(&r->text);
+    buf_fini(&r->endpoints);
+    arena_fini(&r->arena);
+}
+
+void request_begin(struct request *r, const struct http_request *head, struct str body)
+{
+    r->head = head;
+    r->body = body;
+    r->active = true;
+    r->step = 0;
+    r->began_us = event_clock_us();
+    r->sent_us = r->first_us = r->done_us = 0;
+    r->keep_alive = head->keep_alive && !r->service->draining;
+    r->attempts = 0;
+    r->status = 0;
+    r->outcome = "done";
+    r->response = NULL;
+    r->verdict = (struct verdict){0};
+    r->relay.bytes = r->relay.events = 0;
+    r->relay.committed = false;
+    r->relay.mode = RELAY_NONE;
+    buf_clear(&r->endpoints);
+    gws_slot_count_request(r->service->region);
+    run(r);
+}
+
+static void log_end(struct request *r)
+{
+    uint64_t now = event_clock_us();
+    bool answered = r->relay.committed && r->ticket.candidate;
+    uint64_t upstream = r->sent_us ? (r->done_us > r->sent_us ? r->done_us : now) - r->sent_us : 0;
+    struct account_record record = {
+        .id = r->id,
+        .method = r->head->method,
+        .path = r->head->path,
+        .model_asked = r->route.asked,
+        .model_answered = answered ? r->route.resolved : (struct str){0},
+        .endpoint = answered ? r->ticket.candidate->target->conf->name : NULL,
+        .attempts = r->attempts,
+        .status = r->status ? r->status : r->response && r->relay.committed ? r->response->status : 0,
+        .bytes = r->relay.bytes,
+        .events = r->relay.events,
+        .upstream_us = upstream,
+        .total_us = now - r->began_us,
+        .overhead_us = now - r->began_us > upstream ? now - r->began_us - upstream : 0,
+        .end = r->outcome,
+    };
+    memcpy(record.tries, r->tries, sizeof record.tries);
+    account_log(&record);
+}
+
+/* Everything that is held is given back here and nowhere else. */
+static void settle(struct request *r)
+{
+    if (r->transfer)
+        upstream_cancel(r->transfer);
+    r->transfer = NULL;
+    if (log_access_enabled())
+        log_end(r);
+    admit_release(r->service->region, &r->ticket);
+    event_timer_off(&r->timer);
+    r->active = false;
+    arena_reset(&r->arena);
+    buf_shrink(&r->text, SOCK_HIGH_WATER);
+}
+
+static void request_end(struct request *r)
+{
+    settle(r);
+    r->ended(r, r->keep_alive && !r->client->failed);
+}
+
+void request_client_left(struct request *r)
+{
+    if (!r->active)
+        return;
+    r->outcome = "client left";
+    if (r->ticket.candidate && !r->ticket.settled)
+        note_try(r, (struct verdict){CLASS_ABORT, GWS_NO_WAIT, 0});
+    settle(r);
+}
+
+void request_client_drained(struct request *r)
+{
+    if (!r->active || !r->paused)
+        return;
+    r->paused = false;
+    r->idle_at = event_now_ms(r->service->loop) + r->ticket.candidate->timeouts.idle;
+    upstream_resume(r->transfer);
+}

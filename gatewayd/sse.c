@@ -1,0 +1,165 @@
+#include "gatewayd/sse.h"
+
+#include "gatewayd/json.h"
+
+/*
+ * Relaying events is where a gateway for language models spends its life, so there are two looks at an event. Before the
+ * answer is committed every event is taken apart; after it, a glance tells the end and the errors from the rest.
+ */
+
+size_t sse_event_end(struct str in, size_t *scanned)
+{
+    size_t at = *scanned;
+    while (at < in.len) {
+        const char *nl = memchr(in.at + at, '\n', in.len - at);
+        const char *cr = memchr(in.at + at, '\r', nl ? (size_t)(nl - in.at) - at : in.len - at);
+        size_t end = cr ? (size_t)(cr - in.at) : nl ? (size_t)(nl - in.at) : in.len;
+        if (end >= in.len)
+            break;
+        size_t next = end + 1;
+        if (in.at[end] == '\r') {
+            if (next >= in.len)
+                break; /* a LF may follow that belongs to this line's end */
+            if (in.at[next] == '\n')
+                next++;
+        }
+        if (end == at) { /* an empty line: the event is whole */
+            *scanned = 0;
+            return next;
+        }
+        at = next;
+        *scanned = at;
+    }
+    return 0;
+}
+
+static struct str field(struct str event, struct str name)
+{
+    while (event.len > 0) {
+        size_t end = 0;
+        while (end < event.len && event.at[end] != '\n' && event.at[end] != '\r')
+            end++;
+        if (end > name.len && memcmp(event.at, name.at, name.len) == 0 && event.at[name.len] == ':') {
+            struct str value = {event.at + name.len + 1, end - name.len - 1};
+            if (value.len > 0 && value.at[0] == ' ')
+                value = (struct str){value.at + 1, value.len - 1};
+            return value;
+        }
+        while (end < event.len && (event.at[end] == '\n' || event.at[end] == '\r'))
+            end++;
+        event = (struct str){event.at + end, event.len - end};
+    }
+    return (struct str){"", 0};
+}
+
+struct str sse_data(struct str event)
+{
+    return field(event, STR("data"));
+}
+
+struct str sse_name(struct str event)
+{
+    return field(event, STR("event"));
+}
+
+static enum sse_kind kind_by_name(struct str name)
+{
+    static const struct str terminals[] = {
+        {"message_stop", 12}, {"response.completed", 18}, {"response.incomplete", 19}};
+    static const struct str preambles[] = {
+        {"ping", 4}, {"message_start", 13}, {"content_block_start", 19}, {"response.created", 16},
+        {"response.in_progress", 20}, {"response.output_item.added", 26}, {"response.content_part.added", 27}};
+    if (str_eq(name, STR("error")) || str_eq(name, STR("response.failed")))
+        return SSE_ERROR;
+    for (size_t i = 0; i < sizeof terminals / sizeof *terminals; i++)
+        if (str_eq(name, terminals[i]))
+            return SSE_TERMINAL;
+    for (size_t i = 0; i < sizeof preambles / sizeof *preambles; i++)
+        if (str_eq(name, preambles[i]))
+            return SSE_PREAMBLE;
+    return SSE_CONTENT;
+}
+
+/* Whether a chunk of a chat completion carries any of the answer: text, reasoning, a refusal, a tool call. */
+static bool choice_has_content(struct str choice)
+{
+    const char *const names[] = {"delta", "text", "finish_reason"};
+    struct json_value v[3];
+    if (json_find(choice, names, v, 3, NULL) != 0)
+        return true;
+    if (v[1].type == JSON_STRING && v[1].text.len > 0)
+        return true;
+    if (v[0].type != JSON_OBJECT)
+        return false;
+    struct str rest = v[0].text, name;
+    struct json_value member;
+    while (json_next(&rest, &name, &member)) {
+        if (str_eq(name, STR("role")))
+            continue;
+        if ((member.type == JSON_STRING && member.text.len > 0) || member.type == JSON_ARRAY ||
+            member.type == JSON_OBJECT)
+            return true;
+    }
+    return false;
+}
+
+enum sse_kind sse_judge(struct str event)
+{
+    struct str data = sse_data(event), name = sse_name(event);
+    if (data.len == 0)
+        return str_eq(name, STR("error")) ? SSE_ERROR : SSE_COMMENT;
+    if (str_eq(str_trim(data), STR("[DONE]")))
+        return SSE_TERMINAL;
+
+    const char *const names[] = {"error", "choices", "type"};
+    struct json_value v[3];
+    if (json_find(data, names, v, 3, NULL) != 0)
+        return SSE_PREAMBLE;
+    if (v[0].type != JSON_NONE && v[0].type != JSON_NULL)
+        return SSE_ERROR;
+    if (v[1].type != JSON_ARRAY) {
+        if (name.len == 0 && v[2].type == JSON_STRING)
+            name = v[2].text;
+        return name.len ? kind_by_name(name) : v[1].type == JSON_NONE ? SSE_CONTENT : SSE_PREAMBLE;
+    }
+    enum sse_kind kind = SSE_PREAMBLE;
+    struct str rest = v[1].text;
+    struct json_value choice;
+    while (json_next(&rest, NULL, &choice)) {
+        if (json_path(choice.text, "finish_reason").type == JSON_STRING)
+            return SSE_FINISH;
+        if (choice_has_content(choice.text))
+            kind = SSE_CONTENT;
+    }
+    return kind;
+}
+
+/* A member named `name` whose value is a string. Inside a string its quote would be escaped, so this is not fooled. */
+static bool has_string_member(struct str data, struct str quoted)
+{
+    const char *at = memmem(data.at, data.len, quoted.at, quoted.len);
+    if (!at)
+        return false;
+    const char *end = data.at + data.len;
+    for (at += quoted.len; at < end && (*at == ' ' || *at == ':'); at++)
+        ;
+    return at < end && *at == '"';
+}
+
+enum sse_kind sse_glance(struct str event)
+{
+    if (event.len > 6 && memcmp(event.at, "event:", 6) == 0)
+        return sse_judge(event) == SSE_PREAMBLE ? SSE_CONTENT : sse_judge(event);
+    struct str data = sse_data(event);
+    if (data.len == 0 || !data.at)
+        return SSE_COMMENT;
+    if (data.at[0] == '[')
+        return str_eq(str_trim(data), STR("[DONE]")) ? SSE_TERMINAL : SSE_CONTENT;
+    if (has_string_member(data, STR("\"finish_reason\"")))
+        return SSE_FINISH;
+    if (memmem(data.at, data.len, "\"error\"", 7) || memmem(data.at, data.len, "\"type\"", 6)) {
+        enum sse_kind kind = sse_judge(event);
+        return kind == SSE_PREAMBLE ? SSE_CONTENT : kind;
+    }
+    return SSE_CONTENT;
+}

@@ -1,0 +1,86 @@
+#include "gatewayd/survey.h"
+
+#include "libshm/clock.h"
+
+static int add_wait(struct buf *json, const char *what, uint64_t until, uint64_t now)
+{
+    uint64_t left = until > now ? until - now : 0;
+    return buf_addf(json, "%s %llu.%llus", what, (unsigned long long)(left / 1000),
+                    (unsigned long long)(left % 1000 / 100));
+}
+
+static int add_state(struct buf *json, const struct refused *refused, uint64_t now)
+{
+    switch (refused->why) {
+    case REFUSAL_DRAINED:
+        return buf_add_str(json, STR("drained"));
+    case REFUSAL_COOLING:
+        return add_wait(json, refused->cooling == GWS_COOL_QUOTA || refused->cooling == GWS_COOL_AUTH ? "exhausted"
+                                                                                                      : "cooling",
+                        refused->until, now);
+    case REFUSAL_OPEN:
+        return refused->until == UINT64_MAX ? buf_add_str(json, STR("forced_open"))
+               : refused->until <= now      ? buf_add_str(json, STR("half_open"))
+                                            : add_wait(json, "open", refused->until, now);
+    case REFUSAL_FULL:
+        return buf_add_str(json, STR("full"));
+    case REFUSAL_LIMITED:
+        return add_wait(json, "limited", refused->until, now);
+    case REFUSAL_NONE:
+        break;
+    }
+    return buf_add_str(json, STR("available"));
+}
+
+static int add_tried(struct buf *json, struct verdict verdict)
+{
+    return verdict.status ? buf_addf(json, "failed: %s (%d)", classify_name(verdict.class), verdict.status)
+                          : buf_addf(json, "failed: %s", classify_name(verdict.class));
+}
+
+static void count(struct survey *survey, const struct refused *refused)
+{
+    bool credential = refused->cooling == GWS_COOL_AUTH;
+    survey->limited += (refused->why == REFUSAL_COOLING && !credential) || refused->why == REFUSAL_LIMITED;
+    survey->full += refused->why == REFUSAL_FULL;
+    survey->open += refused->why == REFUSAL_OPEN;
+    survey->other += refused->why == REFUSAL_DRAINED || (refused->why == REFUSAL_COOLING && credential);
+}
+
+static void note_soonest(struct survey *survey, const struct refused *refused, uint64_t now)
+{
+    if (refused->until == 0 || refused->until == UINT64_MAX)
+        return;
+    int64_t left = refused->until > now ? (int64_t)(refused->until - now) : 0;
+    if (survey->soonest_ms >= 0 && left >= survey->soonest_ms)
+        return;
+    survey->soonest_ms = left;
+    survey->limit_is_soonest = refused->why == REFUSAL_COOLING || refused->why == REFUSAL_LIMITED;
+}
+
+int survey_make(struct gws_region *region, const struct plan_model *model, const struct pick_state *state,
+                const struct verdict *last, struct survey *survey, struct buf *json)
+{
+    uint64_t now = gws_clock_ms(region);
+    *survey = (struct survey){.soonest_ms = -1};
+    int rc = buf_add_str(json, STR("{"));
+    for (uint32_t i = 0; rc == 0 && i < model->candidate_count; i++) {
+        struct refused refused;
+        bool out = admit_peek(region, &model->candidates[i], &refused);
+        survey->tried += state->tries[i] > 0;
+        if (out) {
+            count(survey, &refused);
+            note_soonest(survey, &refused, now);
+        }
+        rc = buf_addf(json, "%s\"", i ? "," : "");
+        if (rc == 0)
+            rc = buf_add_json(json, str_of(model->candidates[i].target->conf->name));
+        if (rc == 0)
+            rc = buf_add_str(json, STR("\":\""));
+        if (rc == 0)
+            rc = !out && state->tries[i] ? add_tried(json, last[i]) : add_state(json, &refused, now);
+        if (rc == 0)
+            rc = buf_add_str(json, STR("\""));
+    }
+    return rc ? rc : buf_add_str(json, STR("}"));
+}

@@ -1,0 +1,684 @@
+#!/usr/bin/python3
+"""gatewayctl on a region that make_region prepared, without a daemon: every command, in text and in JSON.
+
+usage: test_gatewayctl.py GATEWAYCTL MAKE_REGION [NAME...]      (NAME: only these tests)
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+GATEWAYCTL = MAKE_REGION = None
+STRANGER = 65534  # a uid without rights, for what root would be allowed
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in ("GATEWAYD_STATE", "NO_COLOR")}
+
+
+class Result:
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+    def __repr__(self):
+        return "exit %d\nstdout: %s\nstderr: %s" % (self.code, self.out, self.err)
+
+
+def become(uid):
+    def change():
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(uid)
+            os.setuid(uid)
+    return change
+
+
+def run(*args, env=(), uid=None, timeout=30, **keys):
+    """Run gatewayctl with these words."""
+    done = subprocess.run([GATEWAYCTL] + list(args), env=dict(ENVIRONMENT, **dict(env)), timeout=timeout,
+                          preexec_fn=become(uid) if uid is not None else None, text=True, stdin=subprocess.DEVNULL,
+                          stdout=keys.pop("stdout", subprocess.PIPE), stderr=subprocess.PIPE, **keys)
+    return Result(done.returncode, done.stdout or "", done.stderr)
+
+
+class Region:
+    """A prepared region in a directory of its own."""
+
+    def __init__(self):
+        self.folder = tempfile.mkdtemp(prefix="gatewayctl-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+        self.path = os.path.join(self.folder, "state")
+        self.master = None
+
+    def make(self):
+        subprocess.run([MAKE_REGION, self.path], check=True)
+        return self
+
+    def live(self):
+        self.master = subprocess.Popen([MAKE_REGION, self.path, "live"], stdout=subprocess.PIPE, text=True)
+        equal(self.master.stdout.readline(), "ready\n", "what the master says")
+        return self
+
+    def __call__(self, *args, **keys):
+        return run("--state", self.path, *args, **keys)
+
+    def good(self, *args, **keys):
+        result = self(*args, **keys)
+        equal(result.code, 0, "exit status of %s: %r" % (" ".join(args), result))
+        equal(result.err, "", "stderr of %s" % " ".join(args))
+        return result
+
+    def json(self, *args):
+        return self.good("--json", *args).json
+
+    def endpoint(self, name):
+        return next(row for row in self.json("status")["endpoints"] if row["name"] == name)
+
+    def breaker(self, name):
+        return next(row for row in self.json("breaker", "list")["breakers"] if row["name"] == name)
+
+    def cooling(self):
+        return [row["name"] for row in self.json("cooldown", "list")["cooldowns"]]
+
+    def close(self):
+        if self.master and self.master.poll() is None:
+            self.master.send_signal(signal.SIGTERM)
+            self.master.wait(10)
+        if self.master:
+            self.master.stdout.close()
+        shutil.rmtree(self.folder)
+
+
+def equal(got, wanted, what):
+    assert got == wanted, "%s: %r, not %r" % (what, got, wanted)
+
+
+def bad(result, code, *words):
+    """The command failed with this status and one line that holds these words."""
+    equal(result.code, code, "exit status of %r" % result)
+    equal(result.out, "", "stdout")
+    equal(result.err.count("\n"), 1, "lines on stderr: %r" % result.err)
+    assert result.err.startswith("gatewayctl: "), result.err
+    for word in words:
+        assert word in result.err, "%r is not in %r" % (word, result.err)
+
+
+def wait_until(true, seconds, what):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "timeout: " + what
+        time.sleep(0.02)
+
+
+# What is shown.
+
+def test_status(r):
+    r.make()
+    shown = r.json("status")
+    rows = {row["name"]: row for row in shown["endpoints"]}
+    equal(list(rows), ["us-east", "eu-west", "sgp", "relay", "spare"], "endpoints")
+    equal([row["state"] for row in rows.values()], ["healthy", "open", "degraded", "exhausted", "drained"], "states")
+    for row in rows.values():
+        equal(set(row), {"name", "state", "reason", "until_ms", "breaker", "failures", "in_flight", "limit", "requests",
+                         "rps", "error_rate", "first_token_ms", "last_success_ms", "models"}, "names")
+        equal(set(row["first_token_ms"]), {"p50", "p99"}, "names of first_token_ms")
+        for model in row["models"]:
+            equal(set(model), {"name", "state", "reason", "until_ms", "breaker", "failures"}, "names of a model")
+    us, eu = rows["us-east"], rows["eu-west"]
+    equal((us["in_flight"], us["limit"], us["requests"], us["error_rate"]), (2, 20, 100, 0.05), "numbers of us-east")
+    equal((us["reason"], us["until_ms"], us["breaker"], us["failures"]), ("", 0, "closed", 0), "us-east")
+    assert 0 <= us["last_success_ms"] < 60000, us["last_success_ms"]
+    equal([model["name"] for model in us["models"]], ["gpt-4.1", "deepseek/v3"], "models")
+    equal((eu["breaker"], eu["failures"], eu["last_success_ms"], eu["rps"]), ("open", 5, None, None), "eu-west")
+    assert 500000 < eu["until_ms"] <= 600000, eu["until_ms"]
+    assert re.fullmatch(r"open \d+m\d\ds, 5 failures in a row", eu["reason"]), eu["reason"]
+    assert re.fullmatch(r"gpt-4.1 cooling \d+m\d\ds, rate limited", rows["sgp"]["reason"]), rows["sgp"]["reason"]
+    equal([model["state"] for model in rows["sgp"]["models"]], ["cooling", "healthy"], "models of sgp")
+    summary = shown["summary"]
+    equal((summary["serving"], summary["endpoints"], summary["usable"], summary["requests"], summary["success_rate"],
+           summary["workers"], summary["master"], summary["generation"]), (False, 5, 2, 100, 0.95, 0, None, 1), "summary")
+
+
+def test_status_text(r):
+    r.make()
+    out = r.good("status").out
+    lines = out.splitlines()
+    equal(len(lines), 7, "lines of %s" % out)
+    equal(re.split("  +", lines[0]), ["NAME", "STATE", "WHY", "BREAKER", "IN-FLIGHT", "REQUESTS", "ERRORS %", "LAST OK"],
+          "heads")
+    equal(re.split("  +", lines[1])[:7], ["us-east", "healthy", "-", "closed", "2/20", "100", "5.0"], "us-east")
+    assert lines[1].endswith("s ago") and lines[2].endswith("never"), out
+    column = lines[0].index("STATE")
+    assert all(line[column - 2:column] == "  " and line[column] != " " for line in lines[:6]), "not aligned:\n" + out
+    assert "\033" not in out, "colors on a pipe"
+    assert lines[6].startswith("NOT SERVING: gatewayd is not running; 2 of 5"), lines[6]
+
+
+def test_status_check(r):
+    r.make()
+    result = r("status", "--check")
+    equal(result.code, 1, "exit status")
+    assert "eu-west" in result.out
+    equal(r("status", "--check", "--json").code, 1, "exit status with --json")
+    r.good("breaker", "reset", "--all")
+    r.good("cooldown", "clear", "--all")
+    r.good("enable", "spare")
+    r.good("status", "--check")
+
+
+def test_colors_on_a_terminal_only_without_no_color(r):
+    r.make()
+    for env, colored in (({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)):
+        ours, theirs = os.openpty()
+        equal(r("status", env=env, stdout=theirs).code, 0, "exit status")
+        os.close(theirs)
+        out = os.read(ours, 65536).decode()
+        os.close(ours)
+        equal("\033[" in out, colored, "colors with %s" % env)
+
+
+def test_a_living_gateway(r):
+    r.live()
+    shown = r.json("status")
+    equal((shown["summary"]["serving"], shown["summary"]["workers"], shown["summary"]["master"]),
+          (True, 1, r.master.pid), "summary")
+    rows = r.json("workers")["workers"]
+    equal([(row["role"], row["state"]) for row in rows], [("master", "live"), ("worker", "live")], "workers")
+    for row in rows:
+        equal(set(row), {"slot", "pid", "role", "state", "generation", "in_flight", "connections", "requests", "uptime_s",
+                         "restarts"}, "names")
+    worker = rows[1]
+    equal((worker["in_flight"], worker["requests"], worker["generation"], worker["restarts"]), (2, 1, 1, 0), "worker")
+    text = r.good("workers").out
+    equal(text.split()[:4], ["SLOT", "PID", "ROLE", "STATE"], "heads")
+    assert re.search(r"%d +worker +live" % worker["pid"], text), text
+    assert "serving: 2 of 5 endpoints can be tried" in r.good("status").out
+    os.kill(worker["pid"], signal.SIGKILL)
+    # The master here only reaps at its end; the slot's lock tells at once.
+    wait_until(lambda: r.json("status")["summary"]["workers"] == 0, 5, "the worker is seen to be dead")
+    equal(r.json("workers")["workers"][1]["state"], "dead", "state of the killed worker")
+
+
+def test_workers_of_nothing(r):
+    r.make()
+    equal([row["state"] for row in r.json("workers")["workers"]], ["dead"], "what make_region left behind")
+
+
+# Breakers.
+
+def test_breaker_list_and_show(r):
+    r.make()
+    rows = r.json("breaker", "list")["breakers"]
+    equal([row["name"] for row in rows][:5], ["us-east", "us-east/gpt-4.1", "us-east/deepseek/v3", "eu-west",
+                                              "eu-west/gpt-4.1"], "names")
+    assert not any(row["name"] == "example" for row in rows), "accounts have no breakers"
+    for row in rows:
+        equal(set(row), {"name", "endpoint", "model", "breaker", "reason", "trip", "until_ms", "closed_ms", "failures",
+                         "level", "generation", "trials"}, "names")
+    row = r.breaker("eu-west")
+    equal((row["breaker"], row["trip"], row["failures"], row["level"], row["model"]), ("open", "failures", 5, 1, None),
+          "eu-west")
+    equal(r.breaker("us-east/deepseek/v3")["model"], "deepseek/v3", "a model with a slash")
+    shown = r.json("breaker", "show", "eu-west")["breakers"]
+    equal([row["name"] for row in shown], ["eu-west", "eu-west/gpt-4.1"], "show NAME means its models too")
+    last = shown[0]["events"][-1]
+    equal((last["kind"], last["from"], last["to"], last["endpoint"]), ("breaker", "closed", "open", "eu-west"), "event")
+    text = r.good("breaker", "show", "eu-west").out
+    assert re.search(r"^  why +open .*, 5 failures in a row$", text, re.M), text
+    assert "closed (4 failures) -> open 10m00s" in text, text
+    assert re.search(r"^eu-west +open ", r.good("breaker", "list").out, re.M)
+
+
+def test_breaker_reset(r):
+    r.make()
+    changed = r.json("breaker", "reset", "eu-west")["changed"]
+    equal(changed, [{"name": "eu-west", "from": "open", "to": "closed"},
+                    {"name": "eu-west/gpt-4.1", "from": "closed", "to": "closed"}], "changed")
+    equal(r.endpoint("eu-west")["state"], "healthy", "state")
+    event = [row for row in r.json("events")["events"] if row["endpoint"] == "eu-west" and row["model"] is None][-1]
+    equal((event["by"], event["from"], event["to"]), ("uid %d" % os.getuid(), "open", "closed"), "the event")
+    equal(len(r.json("breaker", "reset", "--all")["changed"]), 12, "changed by --all")
+    assert "us-east/gpt-4.1: closed -> closed\n" in r.good("breaker", "reset", "us-east").out
+
+
+def test_breaker_open_close_auto(r):
+    r.make()
+    changed = r.json("breaker", "open", "us-east", "--for", "10m")["changed"]
+    equal([row["name"] for row in changed], ["us-east", "us-east/gpt-4.1", "us-east/deepseek/v3"], "an endpoint's models")
+    equal({row["to"] for row in changed}, {"forced_open"}, "to")
+    row = r.endpoint("us-east")
+    equal((row["state"], row["breaker"]), ("forced_open", "forced_open"), "state")
+    assert 590000 < row["until_ms"] <= 600000, row
+    assert "us-east: forced_open 10m00s" in r.good("breaker", "auto", "us-east").out.replace("9m59s", "10m00s")
+    equal(r.endpoint("us-east")["state"], "healthy", "state after auto")
+
+    r.good("breaker", "open", "us-east/gpt-4.1")
+    row = r.endpoint("us-east")
+    equal((row["state"], row["reason"]), ("degraded", "gpt-4.1 held open by the operator"), "one model held")
+    r.good("breaker", "open", "us-east/deepseek/v3")
+    equal(r.endpoint("us-east")["state"], "forced_open", "all models held")
+    r.good("breaker", "close", "eu-west")
+    equal(r.breaker("eu-west")["breaker"], "forced_closed", "held closed")
+    equal(r.endpoint("eu-west")["state"], "healthy", "state")
+    r.good("breaker", "open", "sgp/gpt-4o", "--for=50ms")
+    wait_until(lambda: r.breaker("sgp/gpt-4o")["breaker"] == "closed", 5, "the hold is over")
+    # auto takes back a hold and nothing else.
+    r.good("breaker", "reset", "eu-west")
+    equal(r.json("breaker", "auto", "eu-west/gpt-4.1")["changed"], [{"name": "eu-west/gpt-4.1", "from": "closed",
+                                                                     "to": "closed"}], "changed")
+
+
+# Cooldowns and orders.
+
+def test_cooldowns(r):
+    r.make()
+    rows = r.json("cooldown", "list")["cooldowns"]
+    equal([(row["name"], row["kind"], row["state"], row["cause"], row["streak"]) for row in rows],
+          [("sgp/gpt-4.1", "model", "cooling", "rate", 1), ("relay/*", "model", "exhausted", "rate", 3),
+           ("example", "account", "exhausted", "quota", 1)], "cooldowns")
+    assert 500000 < rows[0]["until_ms"] <= 600000, rows[0]
+    equal(set(rows[0]), {"name", "kind", "model", "state", "cause", "reason", "until_ms", "streak"}, "names")
+    equal(len(r.json("cooldown", "list", "--all")["cooldowns"]), 13, "all of them")
+    text = r.good("cooldown", "list").out
+    assert re.search(r"^sgp/gpt-4.1 +model +cooling ", text, re.M), text
+
+    equal(r.json("cooldown", "clear", "sgp")["changed"], [{"name": "sgp/gpt-4.1", "kind": "model", "from": "cooling",
+                                                           "to": "not_cooling"}], "changed")
+    equal(r.cooling(), ["relay/*", "example"], "still cooling")
+    equal(r.endpoint("sgp")["state"], "healthy", "state of sgp")
+    assert "nothing was cooling" in r.good("cooldown", "clear", "sgp").out
+    r.good("cooldown", "clear", "example")
+    equal(r.cooling(), ["relay/*"], "still cooling")
+    assert "relay/*: exhausted" in r.good("cooldown", "clear", "--all").out
+    equal(r.cooling(), [], "cooling after --all")
+    equal(r.good("cooldown", "list").out, "nothing is cooling\n", "an empty list")
+
+
+def test_drain_and_enable(r):
+    r.make()
+    equal(r.json("drain", "us-east")["changed"], [{"name": "us-east", "from": "enabled", "to": "drained"}], "changed")
+    equal(r.endpoint("us-east")["state"], "drained", "state")
+    equal(r.good("drain", "us-east").out, "us-east: already drained\n", "drained again")
+    equal(r.good("enable", "us-east").out, "us-east: enabled\n", "enabled")
+    equal(r.endpoint("us-east")["state"], "healthy", "state")
+    event = r.json("events", "-n", "1")["events"][0]
+    equal((event["kind"], event["from"], event["to"], event["by"]), ("order", "drained", "enabled",
+                                                                    "uid %d" % os.getuid()), "event")
+    bad(r("drain", "us-east/gpt-4.1"), 2, "whole endpoint", "breaker open us-east/gpt-4.1")
+    bad(r("drain", "example"), 4, "example")
+
+
+# Events.
+
+def test_events(r):
+    r.make()
+    rows = r.json("events")["events"]
+    for row in rows:
+        assert {"time", "kind", "endpoint", "model", "from", "to", "by", "detail"} <= set(row), row
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", row["time"]), row["time"]
+    equal([row["time"] for row in rows], sorted(row["time"] for row in rows), "order")
+    kinds = [row["kind"] for row in rows]
+    equal((kinds[0], rows[0]["to"], kinds.count("breaker"), kinds.count("order")), ("master_start", "generation 1", 5, 1),
+          "kinds")
+    trip = [row for row in rows if row["kind"] == "breaker"][-1]
+    equal((trip["endpoint"], trip["model"], trip["from"], trip["to"], trip["detail"], trip["by"]),
+          ("eu-west", None, "closed", "open", "closed (4 failures) -> open 10m00s", "worker 0"), "the trip")
+    spent = next(row for row in rows if row.get("account"))
+    equal((spent["account"], spent["endpoint"], spent["to"]), ("example", None, "exhausted"), "the account")
+    made = time.time() - time.mktime(time.strptime(rows[0]["time"][:19], "%Y-%m-%dT%H:%M:%S")) + time.timezone
+    assert -5 < made < 60, "time is %.0f s off" % made
+    equal(r.json("events", "-n", "2")["events"], rows[-2:], "the last two")
+    equal(r.json("events", "-n0")["events"], [], "none")
+    text = r.good("events", "-n", "3").out.splitlines()
+    equal((len(text), text[0].split()), (4, ["TIME", "KIND", "NAME", "BY", "CHANGE"]), "text")
+    equal(r.good("events", "-n", "0").out, "no events\n", "no events")
+    for wrong in ("x", "-1", "99999999"):
+        bad(r("events", "-n", wrong), 2, "-n")
+
+
+class Follower:
+    def __init__(self, region, *args):
+        self.process = subprocess.Popen([GATEWAYCTL, "--state", region.path, "events", "--follow"] + list(args),
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+
+    def line(self):
+        return self.process.stdout.readline()
+
+    def interrupt(self):
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(5)
+        result = Result(self.process.returncode, self.process.stdout.read(), self.process.stderr.read())
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return result
+
+
+def test_events_follow(r):
+    r.make()
+    follower = Follower(r, "-n", "1", "--json")
+    equal(json.loads(follower.line())["to"], "exhausted", "the last one before")
+    r.good("drain", "sgp")
+    equal([json.loads(follower.line())[key] for key in ("kind", "endpoint", "to")], ["order", "sgp", "drained"], "news")
+    # A daemon that starts afresh puts another file in its place.
+    r.make()
+    first = json.loads(follower.line())
+    equal((first["kind"], first["to"]), ("master_start", "generation 1"), "the first event of the new file")
+    while json.loads(follower.line())["to"] != "exhausted":
+        pass
+    r.good("enable", "spare")
+    while json.loads(follower.line())["kind"] != "order":
+        pass
+    ended = follower.interrupt()
+    equal((ended.code, ended.err), (0, ""), "Ctrl-C")
+
+    follower = Follower(r, "-n", "0")
+    assert follower.line().startswith("TIME"), "a head"
+    r.good("drain", "sgp")
+    assert "enabled -> drained" in follower.line()
+    equal(follower.interrupt().code, 0, "Ctrl-C")
+
+
+def test_follow_ends_with_its_reader(r):
+    r.make()
+    follower = Follower(r, "-n", "1")
+    follower.line()
+    follower.process.stdout.close()
+    equal(follower.process.wait(5), 1, "exit status")
+    equal(follower.process.stderr.read(), "", "stderr")
+    follower.process.stderr.close()
+
+
+# The daemon.
+
+def test_reload(r):
+    r.live()
+    equal(r.good("reload").out, "reloaded: generation 2\n", "reload")
+    equal(r.json("reload"), {"reloaded": True, "generation": 3, "problems": []}, "reload --json")
+    equal(len(r.json("status")["endpoints"]), 5, "names of the new generation")
+    equal(r.endpoint("eu-west")["state"], "open", "state survives a reload")
+
+    pathlib.Path(r.path + ".bad").touch()
+    result = r("reload")
+    lines = result.err.splitlines()
+    equal((result.code, result.out), (1, ""), "a bad configuration")
+    equal(lines[:2], ["gw.yaml:3:5: unknown key 'endpoint'", "gw.yaml:9:1: bad ?[31mcolor"], "the report, made harmless")
+    assert "nothing has changed" in lines[2], lines
+    result = r("reload", "--json")
+    equal(result.code, 1, "exit status")
+    equal((result.json["reloaded"], result.json["generation"], len(result.json["problems"])), (False, 3, 2), "JSON")
+
+    os.unlink(r.path + ".bad")
+    pathlib.Path(r.path + ".mute").touch()
+    began = time.monotonic()
+    bad(r("reload", "--timeout", "300ms"), 1, "300ms" if False else "0.3s")
+    assert 0.3 <= time.monotonic() - began < 5
+    process = subprocess.Popen([GATEWAYCTL, "--state", r.path, "reload"], stderr=subprocess.PIPE, text=True)
+    time.sleep(0.3)
+    r.master.kill()
+    r.master.wait()
+    equal(process.wait(10), 1, "exit status when the master dies")
+    assert "ended" in process.stderr.read()
+    process.stderr.close()
+
+
+def test_stop(r):
+    r.live()
+    os.kill(r.master.pid, signal.SIGSTOP)
+    bad(r("stop", "--timeout=200ms"), 1, str(r.master.pid), "--timeout")
+    os.kill(r.master.pid, signal.SIGCONT)
+    r.master.wait(10)
+    r.master.stdout.close()
+    r.live()
+    equal(r.good("stop").out, "stopped\n", "stop")
+    equal(r.master.wait(10), 0, "the master's exit status")
+    r.master.stdout.close()
+    r.live()
+    pid = r.master.pid
+    equal(r.json("stop"), {"stopped": True, "pid": pid}, "stop --json")
+    bad(r("stop"), 1, "not running")
+    bad(r("reload"), 1, "not running")
+
+
+def test_not_ours_to_signal(r):
+    if os.geteuid() != 0:
+        return
+    os.chmod(r.folder, 0o755)
+    r.live()
+    bad(r("reload", uid=STRANGER), 3, "not permitted", "run as root")
+    os.chmod(r.path + ".lock", 0o644)
+    os.chmod(r.path, 0o664)
+    bad(r("reload", uid=STRANGER), 3, str(r.master.pid), "run as root")
+    bad(r("stop", uid=STRANGER), 3, str(r.master.pid), "run as root")
+    # Whoever may only look is not told that nothing runs.
+    os.chmod(r.path + ".lock", 0o600)
+    result = r("status", "--json", uid=STRANGER)
+    equal(result.json["summary"]["master"], r.master.pid, "the master, seen by its slot")
+
+
+GOOD = "endpoints:\n  - {name: a, url: \"http://127.0.0.1:1/v1\", key: \"env:GATEWAYCTL_TEST_KEY\"}\n"
+
+
+def test_check(r):
+    file = os.path.join(r.folder, "gw.yaml")
+
+    def check(text, *args, **env):
+        with open(file, "w") as out:
+            out.write(text)
+        return run("check", file, *args, env=env)
+    secret = "sk-very-secret-0123456789"
+    result = check(GOOD, GATEWAYCTL_TEST_KEY=secret)
+    equal((result.code, result.out, result.err), (0, file + ": good\n", ""), "a good file")
+    equal(check(GOOD, "--json", GATEWAYCTL_TEST_KEY=secret).json, {"file": file, "good": True, "problems": []}, "JSON")
+
+    result = check(GOOD + "nonsense: 1\nretry: {attempts: x}\n", GATEWAYCTL_TEST_KEY=secret)
+    equal((result.code, result.out), (1, ""), "a bad file")
+    assert re.match(re.escape(file) + r":3:1: .*nonsense", result.err), result.err
+    assert re.search(re.escape(file) + r":4:\d+: ", result.err), "both problems in one go: " + result.err
+    result = check(GOOD + "nonsense: 1\n", "--json", GATEWAYCTL_TEST_KEY=secret)
+    equal((result.code, result.json["good"]), (1, False), "JSON")
+    equal([(p["line"], p["column"]) for p in result.json["problems"]], [(3, 1)], "places")
+
+    for value in (None, "", "Bearer " + secret, secret[:9] + " " + secret[9:]):
+        result = check(GOOD, **({} if value is None else {"GATEWAYCTL_TEST_KEY": value}))
+        equal(result.code, 1, "exit status for the key %r" % value)
+        assert re.match(re.escape(file) + r":2:\d+: ", result.err), result.err
+        assert secret[9:] not in result.err and secret[:9] not in result.err, "the key is shown: " + result.err
+
+    result = run("check", file + ".none")
+    equal(result.code, 1, "no such file")
+    assert file + ".none" in result.err, result.err
+    piped = subprocess.run([GATEWAYCTL, "check", "-"], input=GOOD, text=True, capture_output=True,
+                           env=dict(ENVIRONMENT, GATEWAYCTL_TEST_KEY=secret))
+    equal(piped.returncode, 0, "from stdin: %s" % piped.stderr)
+    bad(run("check"), 2, "FILE")
+    bad(run("check", "a", "b"), 2, "\"b\"")
+
+
+# Finding the region, and names.
+
+def test_where_the_region_is(r):
+    r.make()
+    file = os.path.join(r.folder, "gw.yaml")
+    with open(file, "w") as out:
+        out.write("state: %s\nendpoints: [{name: a, url: \"http://127.0.0.1:1/v1\", key: none}]\n" % r.path)
+    nowhere = os.path.join(r.folder, "nowhere")
+    equal(run("status", "-c", file).code, 0, "-c CONFIG")
+    equal(run("-c" + file, "status", env={"GATEWAYD_STATE": ""}).code, 0, "an empty variable does not count")
+    equal(run("status", env={"GATEWAYD_STATE": r.path}).code, 0, "$GATEWAYD_STATE")
+    bad(run("status", "-c", file, env={"GATEWAYD_STATE": nowhere}), 3, nowhere)
+    equal(run("status", "--state=" + r.path, env={"GATEWAYD_STATE": nowhere}).code, 0, "--state is asked first")
+    equal(run("--state", r.path, "--json", "status").code, 0, "global options before")
+    equal(run("status", "--json", "--state", r.path).code, 0, "and after the command")
+    with open(file, "a") as out:
+        out.write("nonsense: 1\n")
+    result = run("status", "-c", file)
+    equal(result.code, 3, "a bad configuration")
+    assert file + ":3:1: " in result.err and "--state" in result.err.splitlines()[-1], result.err
+    if os.geteuid() != 0:
+        return
+    own = os.path.join(r.folder, "run", "gatewayd")
+    os.makedirs(own)
+    shutil.copy(r.path, os.path.join(own, "state"))
+    for path in (r.folder, os.path.dirname(own), own, os.path.join(own, "state")):
+        os.chown(path, STRANGER, STRANGER)
+    equal(run("status", env={"XDG_RUNTIME_DIR": os.path.dirname(own)}, uid=STRANGER).code, 0, "the default of a user")
+
+
+def test_no_region(r):
+    for command in (["status"], ["breaker", "list"], ["breaker", "reset", "--all"], ["cooldown", "list"],
+                    ["drain", "x"], ["enable", "x"], ["workers"], ["events"], ["events", "--follow"]):
+        bad(r(*command), 3, r.path, "--state")
+    bad(r("reload"), 1, "not running")
+    bad(r("stop"), 1, "not running")
+    with open(r.path, "w") as out:
+        out.write("hello\n" * 10000)
+    bad(r("status"), 3, r.path, "not a region")
+    os.truncate(r.path, 10)
+    bad(r("status"), 3, r.path)
+    os.unlink(r.path)
+    os.symlink("/etc/passwd", r.path)
+    bad(r("status"), 3, r.path)
+
+
+def test_damage_is_refused(r):
+    r.make()
+    size = os.path.getsize(r.path)
+    os.truncate(r.path, size - 4096)
+    bad(r("status"), 3, "damaged")
+
+
+def test_not_permitted(r):
+    r.make()
+    os.chmod(r.path, 0o640)
+    os.chmod(r.folder, 0o755)
+    if os.geteuid() == 0:
+        bad(r("status", uid=STRANGER), 3, r.path, "root")
+        os.chmod(r.path, 0o644)
+        equal(r("status", uid=STRANGER).code, 0, "to look is enough to look")
+        bad(r("drain", "us-east", uid=STRANGER), 3, r.path, "root")
+        bad(r("breaker", "reset", "--all", uid=STRANGER), 3, r.path, "root")
+        equal(r.endpoint("us-east")["state"], "healthy", "state")
+        os.chmod(r.folder, 0o700)
+        bad(r("status", uid=STRANGER), 3, r.path)
+        # In a directory that everyone may write to, a file of some user is not believed.
+        os.chmod(r.folder, 0o777)
+        os.chown(r.path, 12345, 12345)
+        bad(r("status"), 3, "12345")
+        os.chmod(r.folder, 0o755)
+        equal(r("status").code, 0, "in a directory that only root can write to, it is")
+    else:
+        os.chmod(r.path, 0o440)
+        bad(r("drain", "us-east"), 3, r.path)
+        os.chmod(r.path, 0)
+        bad(r("status"), 3, r.path)
+
+
+def test_who_did_it(r):
+    if os.geteuid() != 0:
+        return
+    r.make()
+    os.chmod(r.folder, 0o755)
+    os.chown(r.path, STRANGER, STRANGER)
+    equal(r("drain", "us-east", uid=STRANGER).code, 0, "exit status")
+    equal(r.json("events", "-n", "1")["events"][0]["by"], "uid %d" % STRANGER, "by")
+
+
+def test_names(r):
+    r.make()
+    for command in (["breaker", "show"], ["breaker", "reset"], ["breaker", "open"], ["cooldown", "clear"], ["drain"],
+                    ["enable"]):
+        bad(r(*command, "us-eats"), 4, "us-eats", "did you mean us-east")
+        bad(r(*command, "zzzzzzzzzzzz"), 4, "us-east, eu-west, sgp")
+    bad(r("breaker", "show", "us-east/gpt-4.2"), 4, "us-east/gpt-4.1")
+    bad(r("breaker", "show", "example"), 4, "example")
+    bad(r("breaker", "show", "gpt-4.1"), 4, "gpt-4.1")
+    bad(r("breaker", "show", "US-EAST\nx\033[31m"), 4, "?[31m")
+    bad(r("breaker", "show", "x" * 3000), 4)
+    equal(len(r.json("breaker", "show", "us-east")["breakers"]), 3, "an endpoint and its models")
+    equal(len(r.json("breaker", "show", "us-east/deepseek/v3")["breakers"]), 1, "one model")
+    equal(r.endpoint("us-east")["state"], "healthy", "nothing was changed")
+
+
+# The command line.
+
+def test_usage(r):
+    r.make()
+    for words in ([], ["nonsense"], ["top"], ["status", "x"], ["status", "--nonsense"], ["--nonsense", "status"],
+                  ["breaker"], ["breaker", "smash"], ["breaker", "reset"], ["breaker", "reset", "us-east", "--all"],
+                  ["breaker", "show", "--all"], ["breaker", "open", "us-east", "--for"],
+                  ["breaker", "open", "us-east", "--for", "soon"], ["breaker", "open", "us-east", "--for", "0s"],
+                  ["breaker", "open", "us-east", "--for", "9999d"], ["breaker", "close", "us-east", "--for", "1s"],
+                  ["breaker", "list", "x"], ["cooldown"], ["cooldown", "melt"], ["cooldown", "clear"],
+                  ["cooldown", "clear", "x", "--all"], ["drain"], ["drain", "a", "b"], ["enable"], ["workers", "x"],
+                  ["events", "-n"], ["events", "x"], ["reload", "x"], ["reload", "--timeout", "1"], ["status", "--check=1"],
+                  ["status", "--state"], ["help", "nonsense"], ["help", "a", "b"], ["status", "--", "--check"]):
+        bad(r(*words), 2, "gatewayctl help")
+    bad(r("stauts"), 2, "did you mean status")
+    equal(r.endpoint("us-east")["state"], "healthy", "nothing was changed")
+
+
+def test_help_and_version(r):
+    out = run("help").out
+    names = [row["name"] for row in run("help", "--json").json["commands"]]
+    for name in ("status", "breaker", "cooldown", "drain", "enable", "workers", "events", "check", "reload", "stop", "help"):
+        assert name in names and re.search("^  %s" % name, out, re.M), name
+        equal(run("help", name).code, 0, "help " + name)
+        equal(run(name, "--help").out, run("help", name).out, "%s --help" % name)
+    equal(run("--help").out, out, "--help")
+    assert re.fullmatch(r"gatewayctl \d+\.\d+\.\d+\n", run("--version").out)
+    assert run("--version", "--json").json["version"]
+
+
+def test_output_that_nobody_takes(r):
+    r.make()
+    with open("/dev/full", "w") as full:
+        for words in (["status"], ["status", "--json"], ["events"], ["help"], ["--version"], ["drain", "us-east"]):
+            bad(r(*words, stdout=full), 1, "No space left")
+    equal(r.endpoint("us-east")["state"], "drained", "what was asked for was done")
+    ours, theirs = os.pipe()
+    os.close(ours)
+    result = r("status", stdout=theirs)
+    os.close(theirs)
+    equal((result.code, result.err), (1, ""), "a closed pipe")
+    closed = subprocess.run(["/bin/sh", "-c", '"$@" >&-', "sh", GATEWAYCTL, "--state", r.path, "enable", "us-east"],
+                            stderr=subprocess.PIPE, text=True)
+    equal(closed.returncode, 1, "without any stdout")
+    assert "cannot write" in closed.stderr, closed.stderr
+    equal(r.endpoint("us-east")["state"], "healthy", "the region was not written to as a terminal")
+
+
+def main():
+    global GATEWAYCTL, MAKE_REGION
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    GATEWAYCTL, MAKE_REGION = map(os.path.abspath, sys.argv[1:3])
+    tests = {name: test for name, test in globals().items() if name.startswith("test_")}
+    passed = failed = 0
+    for name, test in tests.items():
+        if sys.argv[3:] and name not in sys.argv[3:]:
+            continue
+        region = Region()
+        try:
+            test(region)
+            passed += 1
+        except Exception as error:  # pylint: disable=broad-except
+            failed += 1
+            line = error.__traceback__
+            while line.tb_next and line.tb_next.tb_frame.f_code.co_name not in ("equal", "bad"):
+                line = line.tb_next
+            print("FAILED %s, line %d: %s: %s" % (name, line.tb_lineno, type(error).__name__, error))
+        finally:
+            region.close()
+    print("%d passed, %d failed" % (passed, failed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+#ifndef GATEWAYCTL_HISTORY_H
+#define GATEWAYCTL_HISTORY_H
+
+/*
+ * Events, read from the region's rings and put into words.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "libshm/event.h"
+#include "libshm/name.h"
+#include "tools/gatewayctl/words.h"
+
+/* One event as it is shown. Texts are empty where there is nothing to say. */
+struct history_entry {
+    const char *kind;
+    struct gws_name_info name; /* kind GWS_KIND_NONE: not about a domain or limiter */
+    struct words_text from;
+    struct words_text to;
+    struct words_text by;
+    uint64_t real_ms;
+};
+
+void history_describe(const struct gws_region *region, const struct gws_event *event, struct history_entry *entry);
+
+/* {"time","kind","endpoint","model","from","to","by","detail"}; account or limit as well when it is about one. `from`
+ * and `to` are bare states, `detail` is the change as people read it. */
+json_t *history_json(const struct gws_region *region, const struct gws_event *event);
+
+/* One line on stdout. Its columns are fixed, since the events to come are not known. */
+void history_print(const struct gws_region *region, const struct gws_event *event);
+void history_print_head(void);
+
+/*
+ * The events after the cursor, oldest first, at most the newest `max` that `wanted` accepts (NULL: all). Leaves out
+ * what the gateway did without a visible effect, like clearing a new row. The cursor may be NULL: all that is still
+ * there. To be freed.
+ */
+struct gws_event *history_read(const struct gws_region *region, struct gws_event_cursor *cursor, size_t max,
+                               bool (*wanted)(const struct gws_event *event, const void *context), const void *context,
+                               size_t *count);
+
+/* How many failures in a row opened the breaker of a domain the last time that happened; 0 when that is forgotten. */
+uint32_t history_tripped_by(const struct gws_region *region, uint32_t row);
+
+#endif

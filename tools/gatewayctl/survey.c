@@ -1,0 +1,81 @@
+/*
+ * Every word is read once and everything shown is derived from that reading, so that a line never contradicts itself;
+ * two lines may be microseconds apart, which nobody can see.
+ */
+
+#include "tools/gatewayctl/survey.h"
+
+#include <stdlib.h>
+
+#include "libshm/gate.h"
+#include "libshm/order.h"
+#include "tools/gatewayctl/history.h"
+#include "tools/gatewayctl/out.h"
+
+struct state_domain survey_domain(const struct gws_region *region, const struct names_row *name)
+{
+    struct state_domain domain = {
+        .name = name->info.kind == GWS_KIND_PAIR ? name->info.model : name->info.name,
+        .breaker = gws_breaker_view(gws_breaker_word(region, name->row)),
+        .cooldown = gws_cooldown_view(gws_cooldown_word(region, name->row)),
+    };
+    if (domain.breaker.mode == GWS_OPEN && domain.breaker.reason == GWS_TRIP_FAILURES)
+        domain.tripped_by = history_tripped_by(region, name->row);
+    return domain;
+}
+
+static void read_endpoint(struct survey *survey, const struct gws_region *region, size_t first, size_t end)
+{
+    const struct names_row *name = &survey->names.rows[first];
+    struct survey_endpoint *endpoint = &survey->endpoints[survey->count++];
+    uint64_t counts[GWS_STATS] = {0};
+
+    for (size_t i = first; i < end; i++)
+        survey->domains[i] = survey_domain(region, &survey->names.rows[i]);
+    gws_stat_read(region, name->info.endpoint, counts);
+    *endpoint = (struct survey_endpoint){
+        .name = name,
+        .own = survey->domains[first],
+        .models = &survey->domains[first + 1],
+        .model_count = end - first - 1,
+        .in_flight = gws_gate_sum(region, name->info.endpoint),
+        .limit = name->info.max_concurrent,
+        .tried = counts[GWS_STAT_OK] + counts[GWS_STAT_FAILED] + counts[GWS_STAT_THROTTLED] + counts[GWS_STAT_REFUSED],
+        .errors = counts[GWS_STAT_FAILED] + counts[GWS_STAT_THROTTLED],
+        .last_ok = counts[GWS_STAT_LAST_OK],
+    };
+    endpoint->state = state_of_endpoint(gws_order_drained(region, name->row), &endpoint->own, NULL, endpoint->models,
+                                        endpoint->model_count, survey->now);
+    survey->usable += state_usable(endpoint->state.kind);
+    survey->tried += endpoint->tried;
+    survey->errors += endpoint->errors;
+}
+
+void survey_read(struct survey *survey, const struct gws_region *region, uint64_t now)
+{
+    *survey = (struct survey){.now = now};
+    names_load(&survey->names, region);
+    (void)names_select(&survey->names, NULL, NAMES_ENDPOINTS | NAMES_MODELS);
+    size_t count = survey->names.count;
+    survey->endpoints = out_must(calloc(count + 1, sizeof(*survey->endpoints)));
+    survey->domains = out_must(calloc(count + 1, sizeof(*survey->domains)));
+
+    const struct names_row *rows = survey->names.rows;
+    for (size_t first = 0; first < count;) {
+        size_t end = first + 1;
+        while (end < count && rows[end].info.kind == GWS_KIND_PAIR && rows[end].info.parent == rows[first].row)
+            end++;
+        /* A model whose endpoint is gone leads a group of its own, and is passed over. */
+        if (rows[first].info.kind == GWS_KIND_ENDPOINT)
+            read_endpoint(survey, region, first, end);
+        first = end;
+    }
+}
+
+void survey_fini(struct survey *survey)
+{
+    names_fini(&survey->names);
+    free(survey->endpoints);
+    free(survey->domains);
+    *survey = (struct survey){0};
+}

@@ -1,0 +1,19 @@
+#ifndef GATEWAYCTL_TIMES_H
+#define GATEWAYCTL_TIMES_H
+
+/*
+ * Times as people read them, each in a small buffer that is part of the value, so that several may stand in one
+ * printf().
+ */
+
+#include <stdint.h>
+
+struct times_text {
+    char text[64];
+};
+
+struct times_text times_span(uint64_t ms);     /* "1.2s", "4m10s", "2h05m", "3d04h" */
+struct times_text times_ago(uint64_t ms);      /* "3s ago" */
+struct times_text times_iso(uint64_t real_ms); /* "2025-11-03T09:12:45.678Z" */
+
+#endif

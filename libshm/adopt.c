@@ -1,7 +1,7 @@
 /*
  * The header's mutable words: who owns the region, which configuration is in force, and on which boot's clock it
  * counts. A region that outlived a boot (a state on a disk, a container with a new time namespace) keeps its names,
- * counters and events, but a deadline of the old boot means nothing on the new one's clock, so all are dropped.
+ * counters, days and events, but a deadline of the old boot means nothing on the new one's clock, so all are dropped.
  */
 
 #include "libshm/region.h"
@@ -14,6 +14,7 @@
 #include "libshm/cooldown.h"
 #include "libshm/slot.h"
 #include "libshm/stat.h"
+#include "libshm/window.h"
 #include "libshm/word.h"
 
 /* A breaker's word counts 36 bits of milliseconds; a clock that is half way there starts over when it can. */
@@ -73,6 +74,9 @@ static void drop_deadlines(struct gws_region *region, uint64_t now)
             gws_breaker_reset(region, row, now, GWS_BY_GATEWAY);
         if (gws_cooldown_word(region, row) != 0)
             gws_cooldown_clear(region, row, now, GWS_BY_GATEWAY);
+        word_store_relaxed(&region->domains[row].latency, 0);
+        word_store_relaxed(&region->domains[row].adapt, 0);
+        gws_window_clear(region, row);
     }
     for (uint32_t row = 0; row < region->dims.limits; row++)
         word_store_relaxed(&region->limits[row].tat, 0);

@@ -12,10 +12,12 @@
  */
 
 #include "libshm/region.h"
+#include "libshm/window.h"
 
 enum gws_breaker_mode { GWS_CLOSED, GWS_OPEN, GWS_HALF, GWS_FORCED };
 
-enum gws_outcome { GWS_OK, GWS_FAILED, GWS_THROTTLED, GWS_NEUTRAL };
+/* SLOW is a success that took too long: it counts as one everywhere but in the window. */
+enum gws_outcome { GWS_OK, GWS_FAILED, GWS_THROTTLED, GWS_NEUTRAL, GWS_SLOW };
 
 /* Why a breaker opened; kept in the word while it is open. */
 enum gws_trip {
@@ -23,7 +25,8 @@ enum gws_trip {
     GWS_TRIP_FAILURES, /* so many in a row */
     GWS_TRIP_RATE,     /* too large a share of the window */
     GWS_TRIP_TRIAL,    /* a trial request failed */
-    GWS_TRIP_OPERATOR
+    GWS_TRIP_OPERATOR,
+    GWS_TRIP_SLOW /* too large a share of the window was slow */
 };
 
 struct gws_breaker_rules {
@@ -34,6 +37,11 @@ struct gws_breaker_rules {
     uint32_t max_open_ms;
     uint32_t stable_ms;  /* closed for so long: the next trip starts at open_ms again */
     uint32_t lease_ms;   /* a trial that has not reported by then is lost */
+    /* The window, counted over all processes; throttles count here and not in a row. All 0: no window. */
+    uint32_t window_ms;    /* rounded up to six seconds, at most a minute; as long as a call may take, or longer. 0: off */
+    uint32_t rate;         /* failed and throttled, in hundredths of a percent, from which on it opens; 0: never */
+    uint32_t slow_rate;    /* the same for slow ones */
+    uint32_t min_requests; /* in the window, before either is looked at */
 };
 
 /* A permission to try; carried by the try and handed back with its outcome. */
@@ -63,6 +71,11 @@ int gws_breaker_step_permit(uint64_t old, const struct gws_breaker_rules *rules,
                             struct gws_permit *permit, uint64_t *retry_at);
 uint64_t gws_breaker_step_report(uint64_t old, const struct gws_breaker_rules *rules, struct gws_permit permit,
                                  enum gws_outcome outcome, uint64_t now, uint64_t min_open_ms, uint32_t rnd);
+
+/* What the window makes of a word, after its try was counted there. */
+uint64_t gws_breaker_step_window(uint64_t old, const struct gws_breaker_rules *rules, struct gws_permit permit,
+                                 const struct gws_window_totals *totals, uint64_t now, uint64_t min_open_ms,
+                                 uint32_t rnd);
 
 enum gws_permit_result { GWS_GO = 0, GWS_DENIED = 1 };
 

@@ -1,62 +1,36 @@
 /*
  * Bulkheads. There is no total to keep in step with the cells: the total is their sum, so a dead worker's share is
- * gone the moment its cell is zeroed. Everything here is sequentially consistent, because the argument needs one order
- * of all increments: of those that were admitted, the one whose increment came last saw all the others in its sum.
+ * gone the moment its cell is zeroed. How places are taken without a total is told in cells.h.
  */
 
 #include "libshm/gate.h"
 
-#include "libshm/word.h"
+#include "libshm/cells.h"
 
-enum { TRIES = 4 };
-
-static uint64_t sum(const struct gws_region *region, const gws_word *cells)
-{
-    struct slot_runs runs = slot_runs(region);
-    uint64_t total = 0;
-
-    for (uint32_t i = 0; i < runs.own_end; i++)
-        total += atomic_load_explicit(&cells[i], memory_order_seq_cst);
-    for (uint32_t i = runs.guest_begin; i < runs.guest_end; i++)
-        total += atomic_load_explicit(&cells[i], memory_order_seq_cst);
-    return total;
-}
+_Static_assert((int)GWS_GATE_TAKEN == (int)CELLS_TAKEN && (int)GWS_GATE_FULL == (int)CELLS_FULL &&
+                   (int)GWS_GATE_STEPPED == (int)CELLS_STEPPED,
+               "the gate passes on what the cells say");
 
 static gws_word *own_cells(const struct gws_region *region, uint32_t endpoint)
 {
-    if (endpoint >= region->dims.endpoints || slot_at(region, region->slot) == NULL || !may_change(region))
-        return NULL;
-    return gauges_of(region, endpoint);
+    return endpoint < region->dims.endpoints && cells_owned(region) ? gauges_of(region, endpoint) : NULL;
 }
 
-/* Two that race for the last place may both step back; a few more tries make that rare and it is never wrong. */
 int gws_gate_take(struct gws_region *region, uint32_t endpoint, uint32_t limit)
 {
     gws_word *cells = own_cells(region, endpoint);
-
-    if (cells == NULL)
-        return GWS_GATE_FULL;
-    for (int i = 0; i < TRIES; i++) {
-        if (sum(region, cells) >= limit)
-            return GWS_GATE_FULL;
-        atomic_fetch_add_explicit(&cells[region->slot], 1, memory_order_seq_cst);
-        if (sum(region, cells) <= limit)
-            return GWS_GATE_TAKEN;
-        atomic_fetch_sub_explicit(&cells[region->slot], 1, memory_order_seq_cst);
-    }
-    return GWS_GATE_FULL;
+    return cells == NULL ? GWS_GATE_FULL : (int)cells_take(region, cells, limit);
 }
 
 void gws_gate_give(struct gws_region *region, uint32_t endpoint)
 {
     gws_word *cells = own_cells(region, endpoint);
 
-    /* Nobody else lowers an owned cell of a live slot, so looking first is enough to keep it from going below zero. */
-    if (cells != NULL && atomic_load_explicit(&cells[region->slot], memory_order_relaxed) != 0)
-        atomic_fetch_sub_explicit(&cells[region->slot], 1, memory_order_seq_cst);
+    if (cells != NULL)
+        cells_give(region, cells);
 }
 
 uint64_t gws_gate_sum(const struct gws_region *region, uint32_t endpoint)
 {
-    return endpoint < region->dims.endpoints ? sum(region, gauges_of(region, endpoint)) : 0;
+    return endpoint < region->dims.endpoints ? cells_sum(region, gauges_of(region, endpoint)) : 0;
 }

@@ -10,7 +10,10 @@ enum {
     ENDPOINTS_MAX = 4096,
     LIMITS_MAX = 65536,
     EVENTS_MIN = 16,
-    EVENTS_MAX = 16384
+    EVENTS_MAX = 16384,
+    QUOTAS_MAX = 16384,
+    MODELS_MAX = 16384,
+    ROWS_DEFAULT = 16
 };
 
 #define TEXT_FIELD(s, type, name, offset) #type " " #name "@" #offset ";"
@@ -35,7 +38,26 @@ static bool dims_valid(const struct gws_dims *d)
     return d->slots >= 1 && d->slots <= GWS_SLOTS_MAX && d->guests < d->slots && d->domains >= 1 &&
            d->domains <= DOMAINS_MAX && d->endpoints >= 1 && d->endpoints <= ENDPOINTS_MAX &&
            d->endpoints <= d->domains && d->limits >= 1 && d->limits <= LIMITS_MAX && d->events >= EVENTS_MIN &&
-           d->events <= EVENTS_MAX && (d->events & (d->events - 1)) == 0;
+           d->events <= EVENTS_MAX && (d->events & (d->events - 1)) == 0 &&
+           d->quotas >= 1 && d->quotas <= QUOTAS_MAX && d->models >= 1 && d->models <= MODELS_MAX;
+}
+
+static uint32_t default_rows(uint32_t given, uint64_t wanted, uint32_t most)
+{
+    if (given != 0)
+        return given;
+    wanted = wanted < ROWS_DEFAULT ? ROWS_DEFAULT : wanted;
+    return wanted < most ? (uint32_t)wanted : most;
+}
+
+/* Whoever limits a rate limits a day too, and a model comes with a few rows for pairs. */
+struct gws_dims gws_dims_complete(const struct gws_dims *dims)
+{
+    struct gws_dims whole = *dims;
+
+    whole.quotas = default_rows(dims->quotas, dims->limits, QUOTAS_MAX);
+    whole.models = default_rows(dims->models, dims->domains / 4, MODELS_MAX);
+    return whole;
 }
 
 static uint64_t place(uint64_t *at, uint64_t each, uint64_t count)
@@ -62,6 +84,7 @@ bool gws_layout_sections(const struct gws_dims *dims, struct gws_sections *secti
 
 size_t gws_region_size(const struct gws_dims *dims)
 {
+    struct gws_dims whole = gws_dims_complete(dims);
     struct gws_sections sections;
-    return gws_layout_sections(dims, &sections) ? (size_t)sections.end : 0;
+    return gws_layout_sections(&whole, &sections) ? (size_t)sections.end : 0;
 }

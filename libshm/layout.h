@@ -22,7 +22,9 @@ enum {
     GWS_PAGE = 4096,
     GWS_GAUGES_PER_LINE = 8,
     GWS_STATS_PER_LINE = 8,
-    GWS_TEXT_WORDS = 16 /* a name of up to 127 bytes and its end, held in words */
+    GWS_TEXT_WORDS = 16, /* a name of up to 127 bytes and its end, held in words */
+    GWS_TALLY_ROWS = 8,  /* gauges of the gateway as a whole; see budget.h */
+    GWS_HISTOGRAMS = 2   /* first token and total; see latency.h */
 };
 
 /* Tables: F(struct, type, name, offset) is one field, A(struct, type, name, count, offset) an array. */
@@ -39,7 +41,9 @@ enum {
     F(s, uint32_t, endpoints, 44)                                                                                      \
     F(s, uint32_t, limits, 48)                                                                                         \
     F(s, uint32_t, events, 52)                                                                                         \
-    A(s, uint32_t, later_dims, 10, 56)  /* quotas, budgets, cache segments and the like */                             \
+    F(s, uint32_t, quotas, 56)                                                                                         \
+    F(s, uint32_t, models, 60)                                                                                         \
+    A(s, uint32_t, later_dims, 8, 64)   /* cache segments and the like */                                              \
     A(s, gws_word, boot_id, 2, 96)      /* of the boot the clock base belongs to */                                    \
     F(s, gws_word, time_namespace, 112) /* inode of the time namespace, 0 where there are none */                      \
     F(s, gws_word, base_boot_ns, 120)   /* reading of the boot clock at the region's time 0; may wrap below zero */    \
@@ -66,8 +70,7 @@ enum {
     F(s, gws_word, accepted, 72)                                                                                       \
     F(s, gws_word, requests, 80)                                                                                       \
     A(s, uint64_t, pad_counters, 5, 88)                                                                                \
-    A(s, uint64_t, later_wake, 8, 128)    /* waiter bits, which others write: a line of their own */                   \
-    A(s, uint64_t, later_gauges, 8, 192)  /* retries in flight, parked requests */
+    A(s, uint64_t, later_slot, 16, 128)
 
 #define GWS_DOMAIN_ROW(F, A, s)                                                                                        \
     F(s, gws_word, breaker, 0)                                                                                         \
@@ -76,9 +79,9 @@ enum {
     A(s, uint64_t, later_decision, 5, 24)                                                                              \
     F(s, gws_word, ticket, 64)                                                                                         \
     A(s, uint64_t, pad_ticket, 7, 72)                                                                                  \
-    A(s, uint64_t, later_latency, 1, 128) /* ewma_us 32 | stamp_ms 32 */                                               \
-    A(s, uint64_t, later_adapt, 1, 136)   /* limit_q8 | last_cut_ms */                                                 \
-    A(s, uint64_t, later_window, 10, 144) /* epoch 16 | slow 16 | failed 16 | total 16, one per 6 s */                 \
+    F(s, gws_word, latency, 128)   /* ewma_us 32 | stamp_ms 32 */                                                      \
+    F(s, gws_word, adapt, 136)     /* limit in 1/4096 28 | last_cut_ms 36 */                                           \
+    A(s, gws_word, window, 10, 144) /* epoch 16 | slow 16 | failed 16 | total 16, one per 6 s */                       \
     A(s, uint64_t, pad_answer, 4, 224)
 
 #define GWS_LIMIT_ROW(F, A, s)                                                                                         \
@@ -107,17 +110,46 @@ enum {
     F(s, gws_word, new, 40)                                                                                            \
     A(s, uint64_t, later_event, 2, 48)
 
+#define GWS_WAITER_ROW(F, A, s)                                                                                        \
+    A(s, gws_word, slots, 4, 0) /* a bit for each slot that waits for a place on the endpoint */                       \
+    A(s, uint64_t, pad_waiter, 4, 32)
+
+#define GWS_QUOTA_ROW(F, A, s)                                                                                         \
+    F(s, gws_word, day, 0)        /* the latest day that anybody counted on; only grows */                             \
+    F(s, gws_word, correction, 8) /* day 16 | signed amount 48: restored or forgiven */                                \
+    F(s, gws_word, limit, 16)                                                                                          \
+    F(s, gws_word, zone, 24) /* minutes east of UTC, signed */                                                         \
+    A(s, uint64_t, later_quota, 4, 32)
+
+#define GWS_QUOTA_CELL(F, A, s)                                                                                        \
+    F(s, gws_word, reserved, 0)                                                                                        \
+    F(s, gws_word, committed, 8) /* day 16 | amount 48 */
+
+#define GWS_MODEL_ROW(F, A, s)                                                                                         \
+    F(s, gws_word, ratio, 0) /* samples 16 | actual/estimate in 1/65536 48 */                                          \
+    A(s, uint64_t, later_model, 7, 8)
+
+#define GWS_HISTOGRAM(F, A, s)                                                                                         \
+    F(s, gws_word, sum_us, 0)                                                                                          \
+    A(s, gws_word, pairs, 88, 8) /* two buckets of 32 bits each */                                                     \
+    A(s, uint64_t, pad_histogram, 7, 712)
+
 #define GWS_STRUCTS(S)                                                                                                 \
     S(gws_header, GWS_HEADER, 4096)                                                                                    \
     S(gws_slot_row, GWS_SLOT_ROW, 256)                                                                                 \
     S(gws_domain_row, GWS_DOMAIN_ROW, 256)                                                                             \
     S(gws_limit_row, GWS_LIMIT_ROW, 64)                                                                                \
     S(gws_name_row, GWS_NAME_ROW, 320)                                                                                 \
-    S(gws_event_row, GWS_EVENT_ROW, 64)
+    S(gws_event_row, GWS_EVENT_ROW, 64)                                                                                \
+    S(gws_waiter_row, GWS_WAITER_ROW, 64)                                                                              \
+    S(gws_quota_row, GWS_QUOTA_ROW, 64)                                                                                \
+    S(gws_quota_cell, GWS_QUOTA_CELL, 16)                                                                              \
+    S(gws_model_row, GWS_MODEL_ROW, 64)                                                                                \
+    S(gws_histogram, GWS_HISTOGRAM, 768)
 
 /*
  * The sections in file order, each beginning on a page: S(name, bytes of one, how many), `d` being the dims. Later ones
- * (daily quota cells, retry budgets, histograms, the cache) are appended, with their numbers in later_dims.
+ * (the cache) are appended, with their numbers in later_dims.
  */
 #define GWS_SECTIONS(S)                                                                                                \
     S(slots, sizeof(struct gws_slot_row), d->slots)                                                                    \
@@ -125,8 +157,14 @@ enum {
     S(gauges, GWS_LINE, (uint64_t)d->endpoints * gws_gauge_lines(d))                                                   \
     S(limits, sizeof(struct gws_limit_row), d->limits)                                                                 \
     S(stats, GWS_LINE, (uint64_t)d->slots * d->endpoints)                                                              \
-    S(names, sizeof(struct gws_name_row), (uint64_t)d->domains + d->limits)                                            \
-    S(rings, sizeof(struct gws_event_row), (uint64_t)d->slots * d->events)
+    S(names, sizeof(struct gws_name_row), (uint64_t)d->domains + d->limits + d->quotas + d->models)                    \
+    S(rings, sizeof(struct gws_event_row), (uint64_t)d->slots * d->events)                                             \
+    S(tallies, GWS_LINE, (uint64_t)GWS_TALLY_ROWS * gws_gauge_lines(d))                                                \
+    S(waiters, sizeof(struct gws_waiter_row), d->endpoints)                                                            \
+    S(quotas, sizeof(struct gws_quota_row), d->quotas)                                                                 \
+    S(cells, sizeof(struct gws_quota_cell), (uint64_t)d->quotas * d->slots)                                            \
+    S(models, sizeof(struct gws_model_row), d->models)                                                                 \
+    S(histograms, sizeof(struct gws_histogram), (uint64_t)d->slots * d->endpoints * GWS_HISTOGRAMS)
 
 #define GWS_MEMBER(s, type, name, offset) type name;
 #define GWS_MEMBERS(s, type, name, count, offset) type name[count];
@@ -160,6 +198,9 @@ static inline uint32_t gws_gauge_lines(const struct gws_dims *d)
 
 /* False when the dims are out of range; nothing is computed from dims that did not pass here. */
 bool gws_layout_sections(const struct gws_dims *dims, struct gws_sections *sections);
+
+/* The same dims with those that were left at zero, and may be, at their defaults. */
+struct gws_dims gws_dims_complete(const struct gws_dims *dims);
 
 /* Hash of the tables above. */
 uint64_t gws_layout_hash(void);

@@ -15,7 +15,9 @@ enum gws_kind {
     GWS_KIND_ENDPOINT, /* name + url */
     GWS_KIND_PAIR,     /* (endpoint, model); model "*" is every model the configuration does not name */
     GWS_KIND_ACCOUNT,  /* endpoints that share a quota */
-    GWS_KIND_LIMIT     /* a row of the limiter table */
+    GWS_KIND_LIMIT,    /* a row of the limiter table */
+    GWS_KIND_QUOTA,    /* a row of the quota table: a count or an amount a day */
+    GWS_KIND_MODEL     /* a row of the model table: what is learned of a model's tokens */
 };
 
 enum { GWS_NAME_MAX = 127 };
@@ -47,9 +49,15 @@ int gws_name_account(struct gws_region *region, const char *name, uint64_t confi
 /* Master: the same for the limiter table ("endpoint/us-east/rpm", "ip/…" and the like). */
 int gws_name_limit(struct gws_region *region, const char *name, uint64_t config);
 
+/* Master: the same for the quota table ("client/trading/usd", "endpoint/us-east/rpd") and the model table. */
+int gws_name_quota(struct gws_region *region, const char *name, uint64_t config);
+int gws_name_model(struct gws_region *region, const char *name, uint64_t config);
+
 /* Read one domain row's or limiter row's name. False when the row is not in use. */
 bool gws_name_domain_read(const struct gws_region *region, uint32_t row, struct gws_name_info *info);
 bool gws_name_limit_read(const struct gws_region *region, uint32_t row, struct gws_name_info *info);
+bool gws_name_quota_read(const struct gws_region *region, uint32_t row, struct gws_name_info *info);
+bool gws_name_model_read(const struct gws_region *region, uint32_t row, struct gws_name_info *info);
 
 /* Whether the row belongs to the configuration in force (or to the last one, with the daemon stopped), or to one that
  * is being prepared. */

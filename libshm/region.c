@@ -38,6 +38,8 @@ static struct gws_dims dims_of(const struct gws_header *header)
         .endpoints = header->endpoints,
         .limits = header->limits,
         .events = header->events,
+        .quotas = header->quotas,
+        .models = header->models,
     };
     return dims;
 }
@@ -64,7 +66,8 @@ static int check_file(const char *path, const struct stat *st, uint32_t owner_ui
 static int check_header(const char *path, const struct gws_header *h, off_t size, struct gws_fault *fault)
 {
     struct gws_dims dims = dims_of(h);
-    size_t needed = gws_region_size(&dims);
+    struct gws_sections at;
+    size_t needed = gws_layout_sections(&dims, &at) ? (size_t)at.end : 0;
 
     if (h->magic != GWS_MAGIC)
         return fault_set(fault, GWS_OPEN_FOREIGN, "%s is not a region (magic %016llx, not %016llx): %s", path,
@@ -82,8 +85,9 @@ static int check_header(const char *path, const struct gws_header *h, off_t size
     if (needed == 0)
         return fault_set(fault, GWS_OPEN_FOREIGN,
                          "%s is damaged (dims out of range: slots %u guests %u domains %u endpoints %u limits %u "
-                         "events %u): %s",
-                         path, h->slots, h->guests, h->domains, h->endpoints, h->limits, h->events, remedy);
+                         "events %u quotas %u models %u): %s",
+                         path, h->slots, h->guests, h->domains, h->endpoints, h->limits, h->events, h->quotas,
+                         h->models, remedy);
     if (h->bytes != needed || size != (off_t)needed)
         return fault_set(fault, GWS_OPEN_FOREIGN,
                          "%s is damaged (size %lld, the header says %llu, its dims need %zu): %s", path,
@@ -133,6 +137,12 @@ static void lay_out(struct gws_region *region, unsigned char *base, int fd, enum
         .gauges = (gws_word *)(void *)(base + at.gauges),
         .limits = (struct gws_limit_row *)(void *)(base + at.limits),
         .events = (struct gws_event_row *)(void *)(base + at.rings),
+        .tallies = (gws_word *)(void *)(base + at.tallies),
+        .waiters = (struct gws_waiter_row *)(void *)(base + at.waiters),
+        .quotas = (struct gws_quota_row *)(void *)(base + at.quotas),
+        .cells = (struct gws_quota_cell *)(void *)(base + at.cells),
+        .models = (struct gws_model_row *)(void *)(base + at.models),
+        .histograms = (struct gws_histogram *)(void *)(base + at.histograms),
     };
 }
 
@@ -245,6 +255,8 @@ static void init_header(struct gws_header *h, const struct gws_dims *dims, size_
     h->endpoints = dims->endpoints;
     h->limits = dims->limits;
     h->events = dims->events;
+    h->quotas = dims->quotas;
+    h->models = dims->models;
     word_store_relaxed(&h->boot_id[0], boot.id[0]);
     word_store_relaxed(&h->boot_id[1], boot.id[1]);
     word_store_relaxed(&h->time_namespace, boot.time_namespace);
@@ -295,10 +307,12 @@ static int create_named(const char *temporary, struct gws_fault *fault)
     return fd;
 }
 
-int gws_region_create(struct gws_region *region, const char *path, const struct gws_dims *dims,
+int gws_region_create(struct gws_region *region, const char *path, const struct gws_dims *given,
                       const struct gws_owner *owner, struct gws_fault *fault)
 {
     char temporary[PATH_MAX];
+    struct gws_dims whole = gws_dims_complete(given);
+    const struct gws_dims *dims = &whole;
     struct gws_region made = {.fd = -1};
     size_t size = gws_region_size(dims);
     int length = snprintf(temporary, sizeof(temporary), "%s.new", path);
@@ -307,8 +321,8 @@ int gws_region_create(struct gws_region *region, const char *path, const struct 
 
     if (size == 0)
         return fault_set(fault, -EINVAL, "a region of these dims can not be made (slots %u guests %u domains %u "
-                         "endpoints %u limits %u events %u)", dims->slots, dims->guests, dims->domains,
-                         dims->endpoints, dims->limits, dims->events);
+                         "endpoints %u limits %u events %u quotas %u models %u)", dims->slots, dims->guests,
+                         dims->domains, dims->endpoints, dims->limits, dims->events, dims->quotas, dims->models);
     if (length < 0 || (size_t)length >= sizeof(temporary))
         return fault_set(fault, -ENAMETOOLONG, "%s: the path of the state is too long", path);
     fd = create_named(temporary, fault);

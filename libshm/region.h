@@ -27,6 +27,11 @@ struct gws_domain_row;
 struct gws_name_row;
 struct gws_limit_row;
 struct gws_event_row;
+struct gws_waiter_row;
+struct gws_quota_row;
+struct gws_quota_cell;
+struct gws_model_row;
+struct gws_histogram;
 
 /* How many of everything a region holds; fixed when it is made. */
 struct gws_dims {
@@ -36,6 +41,8 @@ struct gws_dims {
     uint32_t endpoints; /* rows that also have a bulkhead and counters per slot */
     uint32_t limits;    /* rate limiters */
     uint32_t events;    /* records in each slot's event ring; a power of two */
+    uint32_t quotas;    /* daily and money quotas; 0: as many as limits */
+    uint32_t models;    /* models whose tokens are estimated; 0: a quarter of domains */
 };
 
 enum { GWS_SLOTS_MAX = 256 };
@@ -63,6 +70,12 @@ struct gws_region {
     gws_word *gauges; /* bulkhead cells: [endpoint][slot] */
     struct gws_limit_row *limits;
     struct gws_event_row *events; /* rings: [slot][record] */
+    gws_word *tallies;            /* cells of the gateway as a whole: [tally][slot] */
+    struct gws_waiter_row *waiters;
+    struct gws_quota_row *quotas;
+    struct gws_quota_cell *cells; /* [quota][slot] */
+    struct gws_model_row *models;
+    struct gws_histogram *histograms; /* [slot][endpoint][2] */
 };
 
 /* Documented positive outcomes of opening a region; negative is -errno. */
@@ -105,7 +118,7 @@ int gws_region_adopt(struct gws_region *region);
 /* Unmaps and closes. Accepts a zeroed or closed region. A slot that was not left counts as that of a dead process. */
 void gws_region_close(struct gws_region *region);
 
-/* The size in bytes of a region of these dims; 0 when the dims are out of range. */
+/* The size in bytes of a region of these dims, as gws_region_create() would make it; 0 when they are out of range. */
 size_t gws_region_size(const struct gws_dims *dims);
 
 /*

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "libshm/cells.h"
 #include "libshm/clock.h"
 #include "libshm/lock.h"
 #include "libshm/word.h"
@@ -173,9 +174,7 @@ static void bury(struct gws_region *region, int slot, uint64_t word, bool died, 
 
     if (life.state == GWS_SLOT_FREE || !(life.state == GWS_SLOT_DYING || word_swap(&row->life, &word, dying)))
         return;
-    for (uint32_t endpoint = 0; endpoint < region->dims.endpoints; endpoint++)
-        atomic_store_explicit(&gauges_of(region, endpoint)[slot], 0, memory_order_seq_cst);
-    word_store_relaxed(&row->connections, 0);
+    cells_clear(region, (uint32_t)slot);
     word_store_relaxed(&row->ended_ms, now);
     if (died)
         word_add_own(&row->restarts, 1);

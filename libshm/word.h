@@ -19,6 +19,21 @@ static inline struct gws_limit_row *limit_at(const struct gws_region *region, ui
     return row < region->dims.limits ? &region->limits[row] : NULL;
 }
 
+static inline struct gws_quota_row *quota_at(const struct gws_region *region, uint32_t row)
+{
+    return row < region->dims.quotas ? &region->quotas[row] : NULL;
+}
+
+static inline struct gws_model_row *model_at(const struct gws_region *region, uint32_t row)
+{
+    return row < region->dims.models ? &region->models[row] : NULL;
+}
+
+static inline struct gws_waiter_row *waiter_at(const struct gws_region *region, uint32_t endpoint)
+{
+    return endpoint < region->dims.endpoints ? &region->waiters[endpoint] : NULL;
+}
+
 static inline struct gws_slot_row *slot_at(const struct gws_region *region, int slot)
 {
     return slot >= 0 && (uint32_t)slot < region->dims.slots ? &region->slots[slot] : NULL;
@@ -34,6 +49,24 @@ static inline bool may_change(const struct gws_region *region)
 static inline gws_word *gauges_of(const struct gws_region *region, uint32_t endpoint)
 {
     return region->gauges + (size_t)endpoint * gws_gauge_lines(&region->dims) * GWS_GAUGES_PER_LINE;
+}
+
+/* The cells of a tally, one per slot. The caller has checked the tally. */
+static inline gws_word *tallies_of(const struct gws_region *region, uint32_t tally)
+{
+    return region->tallies + (size_t)tally * gws_gauge_lines(&region->dims) * GWS_GAUGES_PER_LINE;
+}
+
+/* The cells of a quota, one per slot. The caller has checked the quota. */
+static inline struct gws_quota_cell *quota_cells_of(const struct gws_region *region, uint32_t quota)
+{
+    return region->cells + (size_t)quota * region->dims.slots;
+}
+
+/* The histograms of (slot, endpoint). The caller has checked both. */
+static inline struct gws_histogram *histograms_of(const struct gws_region *region, uint32_t slot, uint32_t endpoint)
+{
+    return region->histograms + ((size_t)slot * region->dims.endpoints + endpoint) * GWS_HISTOGRAMS;
 }
 
 /* The counters of (slot, endpoint). The caller has checked both. */

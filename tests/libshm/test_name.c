@@ -80,6 +80,28 @@ static void test_limits_have_rows_of_their_own(void **state)
     fixture_close(&f);
 }
 
+static void test_quotas_and_models_too(void **state)
+{
+    struct fixture f;
+    struct gws_name_info info;
+
+    (void)state;
+    fixture_open(&f);
+    assert_int_equal(gws_name_limit(&f.region, "trading", 1), 0);
+    assert_int_equal(gws_name_quota(&f.region, "trading", 1), 0);
+    assert_int_equal(gws_name_model(&f.region, "trading", 1), 0);
+    assert_int_equal(gws_name_quota(&f.region, "batch", 1), 1);
+    assert_int_equal(gws_name_quota(&f.region, "trading", 2), 0);
+    assert_true(gws_name_quota_read(&f.region, 1, &info));
+    assert_int_equal(info.kind, GWS_KIND_QUOTA);
+    assert_string_equal(info.name, "batch");
+    assert_true(gws_name_model_read(&f.region, 0, &info));
+    assert_int_equal(info.kind, GWS_KIND_MODEL);
+    assert_false(gws_name_model_read(&f.region, 1, &info));
+    assert_false(gws_name_quota_read(&f.region, 16, &info));
+    fixture_close(&f);
+}
+
 static void test_state_survives_a_restart(void **state)
 {
     struct fixture f;
@@ -304,6 +326,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_identity_same_row),
         cmocka_unit_test(test_limits_have_rows_of_their_own),
+        cmocka_unit_test(test_quotas_and_models_too),
         cmocka_unit_test(test_state_survives_a_restart),
         cmocka_unit_test(test_reuse_only_when_nobody_needs_it),
         cmocka_unit_test(test_the_longest_unused_goes_first),

@@ -47,6 +47,7 @@ static void test_create_and_open(void **state)
     assert_true(st.st_blocks * 512 >= st.st_size); /* no holes */
     assert_int_equal(f.region.slot, -1);
     view = fixture_view(&f, GWS_LOOK);
+    dims.quotas = dims.models = 16; /* left at 0: as many as there are limits, and 16 at least */
     assert_memory_equal(&view.dims, &dims, sizeof(dims));
     assert_int_equal(view.size, f.region.size);
     assert_int_not_equal(fcntl(view.fd, F_GETFD) & FD_CLOEXEC, 0);
@@ -136,12 +137,12 @@ static void test_no_room(void **state)
 static void test_dims(void **state)
 {
     struct gws_dims dims = fixture_dims();
-    struct gws_dims bad[9];
+    struct gws_dims bad[11];
 
     (void)state;
     assert_true(gws_region_size(&dims) > 0);
     assert_int_equal(gws_region_size(&dims) % 4096, 0);
-    for (size_t i = 0; i < 9; i++)
+    for (size_t i = 0; i < 11; i++)
         bad[i] = dims;
     bad[0].slots = 0;
     bad[1].slots = GWS_SLOTS_MAX + 1;
@@ -152,7 +153,9 @@ static void test_dims(void **state)
     bad[6].limits = UINT32_MAX;
     bad[7].events = 0;
     bad[8].events = 1u << 31;
-    for (size_t i = 0; i < 9; i++)
+    bad[9].quotas = UINT32_MAX;
+    bad[10].models = 1u << 20;
+    for (size_t i = 0; i < 11; i++)
         assert_int_equal(gws_region_size(&bad[i]), 0);
 }
 
@@ -180,6 +183,9 @@ static void test_every_header_field_counts(void **state)
         {offsetof(struct gws_header, limits), 4, 0x100, GWS_OPEN_FOREIGN, "damaged (size"},
         {offsetof(struct gws_header, events), 4, 0xc00, GWS_OPEN_FOREIGN, "damaged (size"},
         {offsetof(struct gws_header, events), 4, 1, GWS_OPEN_FOREIGN, "dims out of range"},
+        {offsetof(struct gws_header, quotas), 4, 0x10, GWS_OPEN_FOREIGN, "dims out of range"}, /* 0 is no default here */
+        {offsetof(struct gws_header, models), 4, 0x80000000, GWS_OPEN_FOREIGN, "dims out of range"},
+        {offsetof(struct gws_header, models), 4, 0x1000, GWS_OPEN_FOREIGN, "damaged (size"},
         {offsetof(struct gws_header, ready), 8, 1, GWS_OPEN_UNREADY, "not ready"},
         {offsetof(struct gws_header, ready), 8, 2, GWS_OPEN_UNREADY, "not ready"},
     };

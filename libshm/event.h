@@ -22,7 +22,8 @@ enum gws_event_code {
     GWS_EVENT_WORKER_START,   /* new: pid */
     GWS_EVENT_WORKER_STOP,    /* old: pid; an ordered end */
     GWS_EVENT_WORKER_DEATH,   /* old: pid; new: wait status, or UINT64_MAX when found dead by its lock */
-    GWS_EVENT_ADOPTED         /* a new master took over the region */
+    GWS_EVENT_ADOPTED,        /* a new master took over the region */
+    GWS_EVENT_QUOTA_RESET     /* domain is a quota row; old: what had been spent that day */
 };
 
 enum { GWS_NO_DOMAIN = UINT32_MAX, GWS_BY_GATEWAY = UINT32_MAX };

@@ -1,8 +1,8 @@
 /*
- * The breaker's operations: the steps of breaker_step.c put into the region with one compare-and-swap. A healthy breaker
- * costs one load to ask and one to report: nothing is written to its word until a failure happens. The generation
- * changes with every mode, so an outcome that began before a change can not undo it, on success or on failure; and a
- * trial is a lease in the word, so a killed prober is replaced when the lease runs out.
+ * The breaker's operations: the steps of breaker_step.c put into the region with one compare-and-swap. A healthy
+ * breaker costs one load to ask and one to report: nothing is written to its word until a failure happens. The
+ * generation changes with every mode, so an outcome that began before a change can not undo it, on success or on
+ * failure; and a trial is a lease in the word, so a killed prober is replaced when the lease runs out.
  */
 
 #include "libshm/breaker.h"

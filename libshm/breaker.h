@@ -38,7 +38,7 @@ struct gws_breaker_rules {
     uint32_t stable_ms;  /* closed for so long: the next trip starts at open_ms again */
     uint32_t lease_ms;   /* a trial that has not reported by then is lost */
     /* The window, counted over all processes; throttles count here and not in a row. All 0: no window. */
-    uint32_t window_ms;    /* rounded up to six seconds, at most a minute; as long as a call may take, or longer. 0: off */
+    uint32_t window_ms;    /* rounded up to six seconds, at most a minute; not shorter than a call may take */
     uint32_t rate;         /* failed and throttled, in hundredths of a percent, from which on it opens; 0: never */
     uint32_t slow_rate;    /* the same for slow ones */
     uint32_t min_requests; /* in the window, before either is looked at */

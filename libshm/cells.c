@@ -1,6 +1,6 @@
 /*
- * What a slot holds, in one place: whoever adds a gauge to the region adds a line here, or the dead keep it. Counters are
- * not here; they are the slot's and its next owner goes on with them.
+ * What a slot holds, in one place: whoever adds a gauge to the region adds a line here, or the dead keep it. Counters
+ * are not here; they are the slot's and its next owner goes on with them.
  */
 
 #include "libshm/cells.h"

@@ -2,9 +2,10 @@
 #define LIBSHM_CELLS_H
 
 /*
- * Owned cells, for libshm alone: gauges of which every slot has its own, and whose sum is the truth. Taking is add, then
- * sum, then step back if the sum is over. All of it is sequentially consistent, because the argument needs one order of
- * all increments: of those that were admitted, the one whose increment came last saw all the others in its sum.
+ * Owned cells, for libshm alone: gauges of which every slot has its own, and whose sum is the truth. Taking is add,
+ * then sum, then step back if the sum is over. All of it is sequentially consistent, because the argument needs one
+ * order of all increments: of those that were admitted, the one whose increment came last saw all the others in its
+ * sum.
  */
 
 #include "libshm/word.h"

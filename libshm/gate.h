@@ -9,8 +9,9 @@
 
 #include "libshm/region.h"
 
-/* Without a slot, or for an endpoint out of range, a take is FULL and a give does nothing. STEPPED is full too, but the
- * place that the take held for a moment may have turned another one away: wake waiters on it as on a give (waiter.h). */
+/* Without a slot, or for an endpoint out of range, a take is FULL and a give does nothing. STEPPED is full too, but
+ * the place that the take held for a moment may have turned another one away: wake waiters on it as on a give
+ * (waiter.h). */
 enum gws_gate_result { GWS_GATE_TAKEN = 0, GWS_GATE_FULL = 1, GWS_GATE_STEPPED = 2 };
 
 int gws_gate_take(struct gws_region *region, uint32_t endpoint, uint32_t limit);

@@ -55,13 +55,14 @@ int gws_limit_step(uint64_t old, const struct gws_limit_rules *rules, uint64_t u
     return GWS_LIMIT_TAKEN;
 }
 
-int gws_limit_take(struct gws_region *region, uint32_t row, const struct gws_limit_rules *rules, uint64_t units,
-                   uint64_t now_ns, uint64_t *retry_in_ns)
+int gws_limit_charge(struct gws_region *region, uint32_t row, const struct gws_limit_rules *rules, uint64_t units,
+                     uint64_t now_ns, struct gws_limit_charge *charge, uint64_t *retry_in_ns)
 {
     struct gws_limit_row *limit = limit_at(region, row);
     uint64_t old;
     uint64_t new;
 
+    *charge = (struct gws_limit_charge){0, 0};
     if (limit == NULL || !may_change(region)) {
         *retry_in_ns = UINT64_MAX;
         return GWS_LIMIT_FULL;
@@ -73,7 +74,54 @@ int gws_limit_take(struct gws_region *region, uint32_t row, const struct gws_lim
         if (new == old)
             break;
     } while (!word_swap(&limit->tat, &old, new));
+    *charge = (struct gws_limit_charge){units, new};
     return GWS_LIMIT_TAKEN;
+}
+
+int gws_limit_take(struct gws_region *region, uint32_t row, const struct gws_limit_rules *rules, uint64_t units,
+                   uint64_t now_ns, uint64_t *retry_in_ns)
+{
+    struct gws_limit_charge charge;
+    return gws_limit_charge(region, row, rules, units, now_ns, &charge, retry_in_ns);
+}
+
+/*
+ * What was taken later stands behind this charge, so of it is still there what lies between now and its end. Giving
+ * that much back, and no more, keeps all that is really used within the burst and the rate.
+ */
+uint64_t gws_limit_step_settle(uint64_t old, const struct gws_limit_rules *rules, struct gws_limit_charge charge,
+                               uint64_t actual, uint64_t now_ns)
+{
+    wide now = (wide)now_ns * PER_NS;
+    wide cost;
+
+    if (actual >= charge.units) {
+        cost = (wide)rules->interval * (actual - charge.units);
+        return cost == 0 ? old : narrow((old > now ? old : now) + cost, UINT64_MAX);
+    }
+    cost = (wide)rules->interval * (charge.units - actual);
+    if (charge.until <= now)
+        return old;
+    if (cost > charge.until - now)
+        cost = charge.until - now;
+    return old > cost ? old - (uint64_t)cost : 0;
+}
+
+void gws_limit_settle(struct gws_region *region, uint32_t row, const struct gws_limit_rules *rules,
+                      struct gws_limit_charge charge, uint64_t actual, uint64_t now_ns)
+{
+    struct gws_limit_row *limit = limit_at(region, row);
+    uint64_t old;
+    uint64_t new;
+
+    if (limit == NULL || !may_change(region))
+        return;
+    old = word_load(&limit->tat);
+    do {
+        new = gws_limit_step_settle(old, rules, charge, actual, now_ns);
+        if (new == old)
+            return;
+    } while (!word_swap(&limit->tat, &old, new));
 }
 
 int gws_limit_peek(const struct gws_region *region, uint32_t row, const struct gws_limit_rules *rules, uint64_t units,

@@ -35,6 +35,27 @@ int gws_limit_peek(const struct gws_region *region, uint32_t row, const struct g
 /* Undo a take that was refused elsewhere. What has decayed since is not given back. */
 void gws_limit_undo(struct gws_region *region, uint32_t row, const struct gws_limit_rules *rules, uint64_t units);
 
+/* A take whose cost is settled later: what was taken, and until when it would have been in the bucket. */
+struct gws_limit_charge {
+    uint64_t units;
+    uint64_t until; /* 1/16 ns */
+};
+
+/* As gws_limit_take(). The charge is empty when it was refused. */
+int gws_limit_charge(struct gws_region *region, uint32_t row, const struct gws_limit_rules *rules, uint64_t units,
+                     uint64_t now_ns, struct gws_limit_charge *charge, uint64_t *retry_in_ns);
+
+/*
+ * The cost is known now: more than was taken is added, into debt if need be; less gives the rest back, but not what has
+ * decayed since, which others have had the use of. Nobody needs to settle: a charge of a dead worker decays.
+ */
+void gws_limit_settle(struct gws_region *region, uint32_t row, const struct gws_limit_rules *rules,
+                      struct gws_limit_charge charge, uint64_t actual, uint64_t now_ns);
+
+/* Pure. */
+uint64_t gws_limit_step_settle(uint64_t old, const struct gws_limit_rules *rules, struct gws_limit_charge charge,
+                               uint64_t actual, uint64_t now_ns);
+
 /* Empty the bucket of its debt: everything is available again. */
 void gws_limit_reset(struct gws_region *region, uint32_t row, uint64_t now_ns, uint32_t who);
 

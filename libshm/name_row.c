@@ -1,6 +1,6 @@
 /*
- * The name table's rows. An identity is a 128-bit hash over its parts, each with its length before it, so no two lists of
- * parts run together. Text stands in words, because a reader may be looking while the row changes hands.
+ * The name table's rows. An identity is a 128-bit hash over its parts, each with its length before it, so no two
+ * lists of parts run together. Text stands in words, because a reader may be looking while the row changes hands.
  */
 
 #include "libshm/name_row.h"

@@ -1,8 +1,8 @@
 /*
- * The window. The epoch in each word says which six seconds it counts, so what is old is recognized when it is read and
- * replaced when it is written, and no moment exists at which somebody must turn the window for all. Sixteen bits of epoch
- * come round after four and a half days, and on the same word after 22: an idle row may then show an old word for six
- * seconds. A try more or less in a share of twenty is no harm that would be worth another word.
+ * The window. The epoch in each word says which six seconds it counts, so what is old is recognized when it is read
+ * and replaced when it is written, and no moment exists at which somebody must turn the window for all. Sixteen bits
+ * of epoch come round after four and a half days, and on the same word after 22: an idle row may then show an old
+ * word for six seconds. A try more or less in a share of twenty is no harm that would be worth another word.
  */
 
 #include "libshm/window.h"

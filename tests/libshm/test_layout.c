@@ -31,7 +31,8 @@ static void test_sections_do_not_overlap(void **state)
 
 static void test_pages_and_lines(void **state)
 {
-    struct gws_dims dims = {.slots = 1, .domains = 1, .endpoints = 1, .limits = 1, .events = 16, .quotas = 1, .models = 1};
+    struct gws_dims dims = {.slots = 1, .domains = 1, .endpoints = 1, .limits = 1, .events = 16,
+                            .quotas = 1, .models = 1};
     struct gws_sections at;
 
     (void)state;

@@ -90,6 +90,43 @@ static void test_undo_and_reset(void **state)
     fixture_close(&f);
 }
 
+static void test_settle(void **state)
+{
+    struct fixture f;
+    struct gws_limit_rules rules = gws_limit_rules(10, 10 * SECOND, 10); /* one a second */
+    struct gws_limit_charge charge;
+    struct gws_limit_charge second;
+    uint64_t retry_in = 0;
+    uint64_t word;
+
+    (void)state;
+    fixture_open(&f);
+    /* Less than was taken: the rest comes back at once. */
+    assert_int_equal(gws_limit_charge(&f.region, 1, &rules, 8, 0, &charge, &retry_in), GWS_LIMIT_TAKEN);
+    assert_int_equal(gws_limit_charge(&f.region, 1, &rules, 3, 0, &second, &retry_in), GWS_LIMIT_FULL);
+    assert_int_equal(second.units, 0);
+    gws_limit_settle(&f.region, 1, &rules, second, 0, 0);
+    gws_limit_settle(&f.region, 1, &rules, charge, 3, 0);
+    assert_true(gws_limit_read(&f.region, 1, &rules, &word) && word == 16 * 3 * SECOND);
+    rules = gws_limit_rules(10, 10 * SECOND, 10);
+    /* More: into debt. */
+    assert_int_equal(gws_limit_charge(&f.region, 1, &rules, 2, 0, &charge, &retry_in), GWS_LIMIT_TAKEN);
+    gws_limit_settle(&f.region, 1, &rules, charge, 12, SECOND);
+    assert_true(gws_limit_read(&f.region, 1, &rules, &word) && word == 16 * 15 * SECOND);
+    rules = gws_limit_rules(10, 10 * SECOND, 10);
+    gws_limit_reset(&f.region, 1, 0, 0);
+    /* What has decayed was of use to others and does not come back: of 8 taken 6 s ago 2 are left. */
+    assert_int_equal(gws_limit_charge(&f.region, 1, &rules, 8, 0, &charge, &retry_in), GWS_LIMIT_TAKEN);
+    assert_int_equal(take(&f.region, &rules, 8, 6 * SECOND), GWS_LIMIT_TAKEN);
+    gws_limit_settle(&f.region, 1, &rules, charge, 0, 6 * SECOND);
+    assert_true(gws_limit_read(&f.region, 1, &rules, &word) && word == 16 * 14 * SECOND);
+    gws_limit_settle(&f.region, 1, &rules, charge, 0, 8 * SECOND);
+    rules = gws_limit_rules(10, 10 * SECOND, 10);
+    assert_int_equal(gws_limit_step_settle(16 * 14 * SECOND, &rules, charge, 0, 8 * SECOND), 16 * 14 * SECOND);
+    gws_limit_settle(&f.region, 99, &rules, charge, 0, 0);
+    fixture_close(&f);
+}
+
 /*
  * The same limiter in rationals: one unit costs P/n ns, so time is kept in units of 1/n ns, exactly. The word may
  * differ from it by its rounding: upward, by less than a sixteenth of a nanosecond for every unit.
@@ -300,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_burst_and_refill),
         cmocka_unit_test(test_more_than_the_burst),
         cmocka_unit_test(test_undo_and_reset),
+        cmocka_unit_test(test_settle),
         cmocka_unit_test(test_against_rationals),
         cmocka_unit_test(test_extremes),
         cmocka_unit_test(test_workers_share),

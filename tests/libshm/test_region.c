@@ -183,7 +183,7 @@ static void test_every_header_field_counts(void **state)
         {offsetof(struct gws_header, limits), 4, 0x100, GWS_OPEN_FOREIGN, "damaged (size"},
         {offsetof(struct gws_header, events), 4, 0xc00, GWS_OPEN_FOREIGN, "damaged (size"},
         {offsetof(struct gws_header, events), 4, 1, GWS_OPEN_FOREIGN, "dims out of range"},
-        {offsetof(struct gws_header, quotas), 4, 0x10, GWS_OPEN_FOREIGN, "dims out of range"}, /* 0 is no default here */
+        {offsetof(struct gws_header, quotas), 4, 0x10, GWS_OPEN_FOREIGN, "dims out of range"}, /* 0 is refused here */
         {offsetof(struct gws_header, models), 4, 0x80000000, GWS_OPEN_FOREIGN, "dims out of range"},
         {offsetof(struct gws_header, models), 4, 0x1000, GWS_OPEN_FOREIGN, "damaged (size"},
         {offsetof(struct gws_header, ready), 8, 1, GWS_OPEN_UNREADY, "not ready"},

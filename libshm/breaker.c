@@ -8,6 +8,7 @@
 #include "libshm/breaker.h"
 
 #include "libshm/breaker_word.h"
+#include "libshm/restore.h"
 #include "libshm/word.h"
 
 /* Nearly every call finds this. The steps say the same; asking here saves taking the word apart and joining it. */
@@ -199,4 +200,20 @@ uint64_t gws_breaker_word(const struct gws_region *region, uint32_t row)
 {
     const struct gws_domain_row *domain = domain_at(region, row);
     return domain == NULL ? 0 : word_load(&domain->breaker);
+}
+
+bool breaker_restore(struct gws_region *region, uint32_t row, const struct breaker_parts *parts, uint64_t now)
+{
+    struct gws_domain_row *domain = domain_at(region, row);
+    uint64_t old;
+    uint64_t new;
+
+    if (domain == NULL || !may_change(region) || parts->mode > GWS_FORCED || parts->level > 15 ||
+        parts->aux > AUX_MAX)
+        return false;
+    old = word_load(&domain->breaker);
+    do
+        new = breaker_join(parts->mode, breaker_parts(old).gen + 1, parts->level, parts->aux, parts->t);
+    while (!word_change(region, &domain->breaker, &old, new, GWS_EVENT_BREAKER, row, GWS_BY_GATEWAY, now));
+    return true;
 }

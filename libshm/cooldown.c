@@ -6,6 +6,7 @@
 
 #include "libshm/cooldown.h"
 
+#include "libshm/restore.h"
 #include "libshm/word.h"
 
 enum { GEN_MASK = 0x3ff, STREAK_MAX = 15, REASON_MASK = 0x3f };
@@ -130,4 +131,25 @@ uint64_t gws_cooldown_word(const struct gws_region *region, uint32_t row)
 {
     const struct gws_domain_row *domain = domain_at(region, row);
     return domain == NULL ? 0 : word_load(&domain->cooldown);
+}
+
+bool cooldown_restore(struct gws_region *region, uint32_t row, uint64_t reason, uint64_t streak, uint64_t until,
+                      uint64_t now)
+{
+    struct gws_domain_row *domain = domain_at(region, row);
+    struct gws_cooldown_view view;
+    uint64_t old;
+
+    if (domain == NULL || !may_change(region) || reason > GWS_COOL_OPERATOR || streak > STREAK_MAX)
+        return false;
+    old = word_load(&domain->cooldown);
+    do {
+        view = gws_cooldown_view(old);
+        if (view.until >= until && view.streak >= streak)
+            break;
+        view.streak = (uint8_t)streak;
+        view.reason = (enum gws_cooldown_reason)reason;
+        view.until = until > view.until ? until : view.until;
+    } while (!word_change(region, &domain->cooldown, &old, join(view), GWS_EVENT_COOLDOWN, row, GWS_BY_GATEWAY, now));
+    return true;
 }

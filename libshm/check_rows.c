@@ -34,13 +34,9 @@ static void check_breaker(struct check *c, uint32_t row)
 {
     const gws_word *word = &c->region->domains[row].breaker;
     struct breaker_parts p = breaker_parts(word_load(word));
-    uint32_t trials = p.aux >> 4;
-    uint32_t successes = p.aux & 0xf;
 
     if (p.mode == GWS_OPEN && (p.aux == GWS_TRIP_NONE || p.aux > GWS_TRIP_SLOW))
         check_fault(c, "domains", word, 8, "row %" PRIu32 ": open for no known reason (%" PRIu32 ")", row, p.aux);
-    if (p.mode == GWS_HALF && trials + successes == 0)
-        check_fault(c, "domains", word, 8, "row %" PRIu32 ": half open without a trial", row);
     if (p.mode == GWS_FORCED && p.aux > 1)
         check_fault(c, "domains", word, 8, "row %" PRIu32 ": forced neither open nor closed", row);
     if ((p.mode == GWS_OPEN || p.mode == GWS_HALF) && after(c, p.t) > YEAR_MS)
@@ -106,8 +102,7 @@ static void check_quota(struct check *c, uint32_t row)
         uint64_t day = word_load(&cells[slot].committed) >> 48;
         if (day > word_load(&quota->day))
             check_fault(c, "cells", &cells[slot].committed, 8, "row %" PRIu32 ": slot %" PRIu32 " is ahead of the day",
-                        row,
-                        slot);
+                        row, slot);
     }
     if (word_load(&quota->correction) >> 48 > word_load(&quota->day))
         check_fault(c, "quotas", &quota->correction, 8, "row %" PRIu32 ": corrected ahead of its day", row);

@@ -108,7 +108,6 @@ static void test_damage(void **state)
         {&f.region.waiters[1].slots[0], 4, "waiters: slot 2 is free and waits for endpoint 1"},
         {&f.region.domains[4].breaker, UINT64_C(1) << 62, "domains: row 4: open for no known reason (0)"},
         {&f.region.domains[4].breaker, UINT64_C(1) << 62 | UINT64_C(7) << 36, "domains: row 4: open for no known"},
-        {&f.region.domains[4].breaker, UINT64_C(2) << 62, "domains: row 4: half open without"},
         {&f.region.domains[4].breaker, UINT64_C(3) << 62 | UINT64_C(2) << 36, "domains: row 4: forced neither"},
         {&f.region.domains[4].breaker, UINT64_C(0x4000001fffffffff), "domains: row 4: its deadline"},
         {&f.region.domains[4].breaker, UINT64_C(0xfffffffff), "domains: row 4: closed since"},

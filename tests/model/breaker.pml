@@ -9,7 +9,6 @@
 #endif
 #define ROUNDS 2
 #define END 3      /* the clock stops here */
-#define KILLS 1
 #define FAILURES 1 /* in a row, until it opens */
 #define HALF_OPEN 1
 #define NEEDED 1
@@ -22,7 +21,7 @@
 
 /* The word. Its parts are read together and changed together, as one word is. */
 byte mode = CLOSED, gen = 0, trials = 0, successes = 0, t = 0;
-byte now = 0, kills = 0, finished = 0, killed = 0;
+byte now = 0, finished = 0, killed = 0;
 
 /* What is really out: living workers that hold a trial of this generation. */
 byte out[16];
@@ -71,7 +70,8 @@ inline ask()
           d_step {
               if
               :: SAME -> STORE(HALF, RECLAIM, 1, 0, at + LEASE);
-                         go = true; trial = true; pgen = gen; out[gen]++
+                         go = true; trial = true; pgen = gen; out[gen]++;
+                         assert(out[gen] <= HALF_OPEN)
               :: else
               fi
           }
@@ -85,7 +85,8 @@ inline ask()
              d_step {
                  if
                  :: SAME -> STORE(HALF, g, n + 1, s, at + LEASE);
-                            go = true; trial = true; pgen = g; out[g]++
+                            go = true; trial = true; pgen = g; out[g]++;
+                            assert(out[g] <= HALF_OPEN)
                  :: else
                  fi
              }
@@ -144,32 +145,23 @@ proctype worker()
               d_step { DROP }
               tell(lucky)
            :: else
-           fi
+           fi;
+           skip; /* what a worker forgets is no difference between two states */
+           d_step { m = 0; g = 0; n = 0; s = 0; e = 0; at = 0; pgen = 0; go = false; done = false; lucky = false }
         :: rounds == ROUNDS -> break
         od
-    } unless { kills > 0 && killed == _pid }
+    } unless { killed == _pid }
     skip;
-    d_step { DROP; if :: killed == _pid -> killed = 0 :: else fi; finished++ }
+    d_step { DROP; if :: killed == _pid -> killed = 99 :: else fi; finished++ }
 }
 
-/* Shoots one worker at a time, at any moment; the next shot waits until that one is down. */
+/* Shoots the first worker at any moment, or nobody: the workers are all alike. */
 proctype killer()
 {
-    byte victim;
-    do
-    :: kills < KILLS && killed == 0 && finished < WORKERS ->
-       if
-       :: victim = 1
-       :: victim = 2
-       fi;
-       atomic {
-           if
-           :: finished < WORKERS -> kills++; killed = victim
-           :: else
-           fi
-       }
-    :: break
-    od
+    if
+    :: killed = 1
+    :: skip
+    fi
 }
 
 proctype clock()
@@ -191,12 +183,6 @@ proctype last()
     ask();
     assert(go);
     now = 0
-}
-
-active proctype watch()
-{
-    /* No more trials are out than allowed, of the generation in force. */
-    assert(mode != HALF || out[gen] <= HALF_OPEN)
 }
 
 init

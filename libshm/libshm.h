@@ -2,8 +2,9 @@
 #define LIBSHM_LIBSHM_H
 
 /*
- * libshm for programs outside the gateway: everything that a process may call that attaches to a running gateway's region,
- * looks at its state, or takes part in its decisions. See libshm(3). The gateway's own code includes the headers it needs.
+ * libshm for programs outside the gateway: everything that a process may call that attaches to a running gateway's
+ * region, looks at its state, or takes part in its decisions. See libshm(3). The gateway's own code includes the
+ * headers it needs.
  *
  *   struct gws_region region;
  *   struct gws_fault fault;

@@ -264,6 +264,9 @@ static void test_another_boot(void **state)
     now.boot_id[1] = 9;
     other_boot(now);
     now = then;
+    now.boot_id[0] = 9;
+    other_boot(now);
+    now = then;
     now.time_namespace = 9;
     other_boot(now);
     now = then;

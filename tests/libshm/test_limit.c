@@ -123,6 +123,8 @@ static void test_settle(void **state)
     gws_limit_settle(&f.region, 1, &rules, charge, 0, 8 * SECOND);
     rules = gws_limit_rules(10, 10 * SECOND, 10);
     assert_int_equal(gws_limit_step_settle(16 * 14 * SECOND, &rules, charge, 0, 8 * SECOND), 16 * 14 * SECOND);
+    /* More, long after what was taken has decayed: from now on. */
+    assert_int_equal(gws_limit_step_settle(16 * 14 * SECOND, &rules, charge, 11, 50 * SECOND), 16 * 53 * SECOND);
     gws_limit_settle(&f.region, 99, &rules, charge, 0, 0);
     fixture_close(&f);
 }

@@ -51,6 +51,10 @@ static void test_reserve_and_settle(void **state)
     assert_int_equal(reserve(&f.region, 0, NOON), GWS_QUOTA_SPENT);
     settle(&f.region, 7, 0, NOON); /* what was not reserved can not be given back */
     assert_quota(&f.region, 20000, 105, 0);
+    gws_quota_reset(&f.region, 2, 0, 0);
+    assert_int_equal(reserve(&f.region, 3, NOON), GWS_QUOTA_RESERVED);
+    settle(&f.region, 7, 0, NOON); /* nor more than was */
+    assert_quota(&f.region, 20000, 0, 0);
     gws_region_close(&other);
     fixture_close(&f);
 }

@@ -218,10 +218,14 @@ void scene_judge(struct scene *s, const unsigned char *start, const unsigned cha
 void scene_strict(struct scene *s, const char *what)
 {
     struct gws_breaker_view view = gws_breaker_view(gws_breaker_word(&s->f.region, 0));
+    struct gws_quota_info quota;
 
     subject = what;
     MUST(gws_region_check(&s->f.region, SCENE_NOW, hear, NULL) == 0);
     MUST(gws_gate_sum(&s->f.region, 0) <= SCENE_PLACES);
     MUST(gws_tally_sum(&s->f.region, GWS_TALLY_RETRIES) <= SCENE_RETRIES);
+    /* What is reserved was let through; what is spent may turn out to be more. */
+    MUST(gws_quota_read(&s->f.region, 0, &quota));
+    MUST(quota.reserved == 0 || quota.reserved + quota.committed <= SCENE_DAY);
     MUST(view.mode != GWS_HALF || (view.outstanding <= 2 && view.outstanding + view.successes <= 2));
 }

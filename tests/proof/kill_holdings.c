@@ -35,8 +35,9 @@ static void hold_place(struct scene *s, struct gws_region *r)
 
 static void run_take(struct scene *s, struct gws_region *r)
 {
-    (void)s;
-    (void)gws_gate_take(r, 0, SCENE_PLACES);
+    int result = gws_gate_take(r, 0, SCENE_PLACES);
+    if (r == &s->f.region)
+        s->over[1] = result;
 }
 
 static void run_give(struct scene *s, struct gws_region *r)
@@ -70,6 +71,8 @@ static void test_places(void **state)
 
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
         scene_prove(*state, &ops[i]);
+    /* One that lost the race for the last place has to say that it was in the way of others for a moment. */
+    assert_true(((struct scene *)*state)->stepped > 0);
 }
 
 /* States: nothing; the other has reserved six; it has spent six; all is spent; it was spent yesterday; a correction. */
@@ -124,9 +127,24 @@ static void run_quota_reset(struct scene *s, struct gws_region *r)
     gws_quota_reset(r, 0, SCENE_NOW, 7);
 }
 
+/* A clock that is a little behind asks while the new day is spent already. */
+static void run_reserve_late(struct scene *s, struct gws_region *r)
+{
+    (void)s;
+    (void)gws_quota_reserve(r, 0, &scene_quota, 4, TODAY - 1);
+}
+
+static void run_spend_the_day(struct scene *s, struct gws_region *r)
+{
+    (void)s;
+    if (gws_quota_reserve(r, 0, &scene_quota, SCENE_DAY, TODAY) == GWS_QUOTA_RESERVED)
+        gws_quota_settle(r, 0, &scene_quota, SCENE_DAY, SCENE_DAY, TODAY);
+}
+
 static void test_quota(void **state)
 {
     static const struct op ops[] = {
+        {"reserve at midnight", NULL, NULL, run_reserve_late, run_spend_the_day, 1, false, false},
         {"reserve", prepare_quota, NULL, run_reserve, run_reserve, 6, false, false},
         {"reserve holding some", prepare_quota, hold_quota, run_reserve, NULL, 6, false, false},
         {"settle", prepare_quota, hold_quota, run_settle, run_reserve, 6, false, false},

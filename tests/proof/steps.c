@@ -10,6 +10,7 @@
 #include "libshm/breaker.h"
 #include "libshm/budget.h"
 #include "libshm/cooldown.h"
+#include "libshm/gate.h"
 #include "libshm/layout.h"
 #include "libshm/limit.h"
 #include "libshm/name.h"
@@ -42,7 +43,7 @@ void scene_open(struct scene *s)
     assert_int_equal(gws_name_endpoint(&s->f.region, "us-east", "https://a", 20, 1), 0);
     assert_int_equal(gws_name_limit(&s->f.region, "rpm", 1), 0);
     assert_int_equal(gws_name_quota(&s->f.region, "usd", 1), 0);
-    s->over = mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    s->over = mmap(NULL, 2 * sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(s->over != MAP_FAILED);
     s->fresh = malloc(s->f.region.size);
     assert_non_null(s->fresh);
@@ -51,7 +52,7 @@ void scene_open(struct scene *s)
 
 void scene_close(struct scene *s)
 {
-    munmap((void *)(uintptr_t)s->over, sizeof(int));
+    munmap((void *)(uintptr_t)s->over, 2 * sizeof(int));
     free(s->fresh);
     gws_region_close(&s->other);
     fixture_close(&s->f);
@@ -97,7 +98,7 @@ static pid_t begin(struct scene *s, const struct op *op)
     pid_t pid;
 
     put_back(s, s->fresh);
-    *s->over = 0;
+    s->over[0] = s->over[1] = 0;
     s->permit = (struct gws_permit){.gen = 0};
     if (op->prepare != NULL)
         op->prepare(s);
@@ -258,6 +259,7 @@ static void meet(struct scene *s, const struct op *op, uint64_t steps)
         op->meet(s, &s->other);
         finish(pid);
         s->meetings++;
+        s->stepped += s->over[1] == GWS_GATE_STEPPED;
         scene_strict(s, what);
         if (!scene_same_words(s, copies[0], s->f.region.base, false) &&
             !scene_same_words(s, copies[1], s->f.region.base, false))

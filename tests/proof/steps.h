@@ -37,12 +37,13 @@ struct scene {
     struct fixture f; /* the master's view */
     struct gws_region other;
     unsigned char *fresh; /* the region as it was made */
-    volatile int *over;   /* the process says here that the operation is over */
+    volatile int *over;   /* the process says here that the operation is over, and in the next one what it returned */
     int state;            /* which start state of the operation is prepared */
     struct gws_permit permit; /* with which reports are made: given out before anything happens */
     uint64_t deaths;      /* legacies judged */
     uint64_t steps;
     uint64_t meetings; /* instructions at which another operation came in between */
+    uint64_t stepped;  /* takes that stepped back and said so */
 };
 
 /* One operation and the state it begins in. */

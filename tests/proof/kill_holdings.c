@@ -141,9 +141,28 @@ static void run_spend_the_day(struct scene *s, struct gws_region *r)
         gws_quota_settle(r, 0, &scene_quota, SCENE_DAY, SCENE_DAY, TODAY);
 }
 
+/* What another has reserved becomes what it has committed while we add up: it must not be missed on its way. */
+static void prepare_moving(struct scene *s)
+{
+    assert_int_equal(gws_quota_reserve(&s->other, 0, &scene_quota, 6, TODAY), GWS_QUOTA_RESERVED);
+}
+
+static void run_reserve_five(struct scene *s, struct gws_region *r)
+{
+    (void)s;
+    (void)gws_quota_reserve(r, 0, &scene_quota, 5, TODAY);
+}
+
+static void run_settle_six(struct scene *s, struct gws_region *r)
+{
+    (void)s;
+    gws_quota_settle(r, 0, &scene_quota, 6, 6, TODAY);
+}
+
 static void test_quota(void **state)
 {
     static const struct op ops[] = {
+        {"reserve while another settles", prepare_moving, NULL, run_reserve_five, run_settle_six, 1, false, false},
         {"reserve at midnight", NULL, NULL, run_reserve_late, run_spend_the_day, 1, false, false},
         {"reserve", prepare_quota, NULL, run_reserve, run_reserve, 6, false, false},
         {"reserve holding some", prepare_quota, hold_quota, run_reserve, NULL, 6, false, false},

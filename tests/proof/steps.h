@@ -10,8 +10,8 @@
  *
  * In the second mode another process does a conflicting operation, whole, between two instructions; then the first
  * goes on to its end. The words of the region must then be those of one order of the two or of the other. That takes
- * a process for every instruction, so forty of them are tried, evenly spread; with PROOF_ALL in the environment,
- * every one.
+ * a process for every instruction. Of an operation with one start state every instruction is tried; of the others
+ * forty, evenly spread, or every one with PROOF_ALL in the environment.
  */
 
 #include "libshm/breaker.h"

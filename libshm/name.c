@@ -344,7 +344,7 @@ static bool read_row(const struct gws_name_row *row, struct gws_name_info *info)
         text_load(row->model, info->model);
         info->parent = (uint32_t)word_load_relaxed(&row->parent);
         info->endpoint = (uint32_t)word_load_relaxed(&row->endpoint);
-        info->weight_of_limit = (uint32_t)word_load_relaxed(&row->max_concurrent);
+        info->max_concurrent = (uint32_t)word_load_relaxed(&row->max_concurrent);
         info->config = word_load_relaxed(&row->config);
         atomic_thread_fence(memory_order_acquire);
         if (word_load_relaxed(&row->state) == state)

@@ -26,7 +26,7 @@ struct gws_name_info {
     char model[GWS_NAME_MAX + 1]; /* of a pair, else empty */
     uint32_t parent;              /* of a pair: its endpoint's domain row; else UINT32_MAX */
     uint32_t endpoint;            /* of an endpoint: its row in the bulkhead and counter tables; else UINT32_MAX */
-    uint32_t weight_of_limit;     /* of an endpoint: its max_concurrent, shown by tools */
+    uint32_t max_concurrent;     /* of an endpoint: its max_concurrent, shown by tools */
     uint64_t config;              /* the last configuration generation that names it */
 };
 

@@ -33,7 +33,7 @@ static int add_time(struct buf *line)
 
 static int add_tries(struct buf *line, const struct account_record *r)
 {
-    int rc = buf_addf(line, ",\"attempts\":%u,\"tries\":[", r->attempts);
+    int rc = buf_add_str(line, STR(",\"attempts\":["));
     for (unsigned i = 0; rc == 0 && i < r->attempts && i < ACCOUNT_TRIES; i++) {
         rc = buf_addf(line, "%s{\"endpoint\":\"", i ? "," : "");
         if (rc == 0)

@@ -69,7 +69,7 @@ static _Noreturn void be(const struct child *child, const struct nursery *nurser
     else
         snprintf(process.who, sizeof process.who, "steward");
     log_setup((enum log_level)nursery->log_level, nursery->json_log, process.who);
-    secret_scrub_environment(child->generation->conf);
+    secret_forked();
     int rc = child->role == GWS_ROLE_WORKER ? worker_main(&process, &child->generation->listeners)
                                             : steward_main(&process);
     gws_region_close(&process.region);

@@ -93,9 +93,13 @@ static enum outcome_class class_of_status(int status)
 
 static enum outcome_class class_of_code(enum outcome_class by_status, struct str body)
 {
+    static const char *const spent[] = {"insufficient_quota", "quota_exceeded", "tokens_limit_exceeded",
+                                        "credit_balance_exhausted", "organization_spend_limit_exceeded",
+                                        "project_spend_limit_exceeded", "organization_usage_limit_exceeded"};
     struct json_value code = json_path(body, "error.code"), type = json_path(body, "error.type");
-    if (by_status == CLASS_RATE && (code_is(code, type, "insufficient_quota") || code_is(code, type, "quota_exceeded")))
-        return CLASS_QUOTA;
+    for (size_t i = 0; i < sizeof spent / sizeof *spent; i++)
+        if ((by_status == CLASS_RATE || by_status == CLASS_AUTH) && code_is(code, type, spent[i]))
+            return CLASS_QUOTA;
     if (by_status == CLASS_RATE && code_is(code, type, "slow_down"))
         return CLASS_OVERLOAD;
     return by_status;
@@ -106,7 +110,10 @@ struct verdict classify_response(int status, const struct http_header *headers, 
 {
     enum outcome_class class = class_of_code(class_of_status(status), body);
     bool waits = class == CLASS_RATE || class == CLASS_OVERLOAD || class == CLASS_QUOTA;
-    return (struct verdict){class, waits ? classify_wait(headers, count, now_real_s) : GWS_NO_WAIT, status};
+    int64_t wait = waits ? classify_wait(headers, count, now_real_s) : GWS_NO_WAIT;
+    if (waits && wait == GWS_NO_WAIT && !json_to_ms(json_path(body, "error.retry_after"), &wait))
+        wait = GWS_NO_WAIT;
+    return (struct verdict){class, wait, status};
 }
 
 struct verdict classify_end(enum upstream_end end)
@@ -119,13 +126,36 @@ struct verdict classify_end(enum upstream_end end)
     return (struct verdict){classes[end], GWS_NO_WAIT, 0};
 }
 
-bool classify_invalid(struct str body)
+/* The member that holds the answer, by path. */
+static const char *answer_member(struct str path)
 {
-    const char *const names[] = {"error"};
-    struct json_value v[1];
-    if (json_find(body, names, v, 1, NULL) != 0)
-        return false; /* not an object: some paths answer with bytes */
-    return v[0].type != JSON_NONE && v[0].type != JSON_NULL;
+    static const struct {
+        struct str path;
+        const char *member;
+    } known[] = {{{"/chat/completions", 17}, "choices"}, {{"/completions", 12}, "choices"},
+                 {{"/embeddings", 11}, "data"},          {{"/moderations", 12}, "results"},
+                 {{"/responses", 10}, "output"},         {{"/messages", 9}, "content"}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (str_eq(path, known[i].path))
+            return known[i].member;
+    return NULL;
+}
+
+bool classify_invalid(struct str path, struct str body)
+{
+    const char *query = memchr(path.at, '?', path.len);
+    if (query)
+        path.len = (size_t)(query - path.at);
+    const char *member = answer_member(path);
+    if (!member)
+        return false;
+    const char *const names[] = {"error", member};
+    struct json_value v[2];
+    if (json_find(body, names, v, 2, NULL) != 0 || (v[0].type != JSON_NONE && v[0].type != JSON_NULL))
+        return true;
+    struct str rest = v[1].text;
+    struct json_value first;
+    return v[1].type != JSON_ARRAY || (strcmp(member, "choices") == 0 && !json_next(&rest, NULL, &first));
 }
 
 bool classify_fails_over(enum outcome_class class)

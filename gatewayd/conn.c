@@ -231,7 +231,7 @@ static enum progress read_chunks(struct conn *c)
     x->body_len += payload;
     memmove(data + payload, data + used, len - (size_t)used);
     x->in.end -= (size_t)used - payload;
-    if (x->body_len > c->conns->service->plan->conf->limits.body) {
+    if (x->body_len + x->chunked.left > c->conns->service->plan->conf->limits.body) {
         refuse(c, 413, "request_too_large", "The request's body is larger than limits.body allows");
         return OVER;
     }

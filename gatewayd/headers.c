@@ -41,7 +41,16 @@ static bool ends_coming_down(struct str name)
     return any_of(name, list, sizeof list / sizeof *list) || is_gateways(name) || http_is_hop_by_hop(name);
 }
 
-unsigned headers_up(const struct http_request *head, bool passthrough, char **lines, unsigned max)
+static bool is_ours(struct str name, const struct conf_pair *ours, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (str_eq_nocase(name, str_of(ours[i].name)))
+            return true;
+    return false;
+}
+
+unsigned headers_up(const struct http_request *head, const struct conf_pair *ours, size_t our_count, bool passthrough,
+                    char **lines, unsigned max)
 {
     struct str connection = http_header_find(head->headers, head->header_count, STR("connection"));
     bool names_more = connection.len > 0 && !str_eq_nocase(connection, STR("keep-alive")) &&
@@ -50,7 +59,7 @@ unsigned headers_up(const struct http_request *head, bool passthrough, char **li
     for (unsigned i = 0; i < head->header_count && count < max; i++) {
         const struct http_header *h = &head->headers[i];
         if (h->value.len == 0 || ends_going_up(h->name) || (!passthrough && is_credential(h->name)) ||
-            (names_more && http_has_token(connection, h->name)))
+            (names_more && http_has_token(connection, h->name)) || is_ours(h->name, ours, our_count))
             continue;
         /* The byte after a trimmed value is white space or the line's end, and no longer needed. */
         ((char *)h->value.at)[h->value.len] = '\0';

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "gatewayd/log.h"
 #include "libshm/name.h"
@@ -108,6 +109,7 @@ static int bind_target(struct plan *plan, struct plan_target *t, const struct co
         no_room(problems, "endpoint", e->name);
         return 1;
     }
+    gws_name_set_account(region, (uint32_t)row, (uint32_t)account_row);
     t->row = (uint32_t)row;
     t->account_row = (uint32_t)account_row;
     t->endpoint = info.endpoint;
@@ -249,6 +251,9 @@ int plan_check_keys(const struct conf *conf, struct conf_problems *problems)
         secret_free(key);
         if (rc < 0)
             return rc;
+        if (e->ca_file && access(e->ca_file, R_OK) != 0)
+            conf_problem_add(problems, 0, 0, "endpoint %s: ca_file %s cannot be read: %s", e->name, e->ca_file,
+                             strerror(errno));
     }
     return problems->count ? 1 : 0;
 }

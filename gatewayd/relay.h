@@ -32,8 +32,10 @@ struct relay {
     bool content;  /* something of the answer has passed or is held */
     uint64_t bytes; /* of the answer's body, passed to the client */
     uint64_t events;
-    struct buf held;
-    size_t looked;  /* bytes of `held` already taken apart into events */
+    uint64_t dropped; /* events that were no JSON, and were left out */
+    struct str closing; /* the event that ends a whole stream of this API, supplied when the upstream forgets it */
+    struct buf held;    /* what waits for the commit: whole events, or the body */
+    struct buf torn;    /* an event that has not all arrived */
     size_t scanned;
     /* Makes the answer's head; called at the commit. `length` is the body's, or SIZE_MAX. 0 or -errno. */
     int (*make_head)(struct relay *self, struct buf *head, size_t length);

@@ -83,7 +83,7 @@ static int add_members(struct buf *out, const struct reply_error *e)
     TRY(buf_add_str(out, STR("\"")));
     if (e->retry_after_ms >= 0) {
         TRY(buf_add_str(out, STR(",\"retry_after\":")));
-        TRY(reply_add_ms(out, (uint64_t)e->retry_after_ms * 1000));
+        TRY(reply_add_ms(out, (uint64_t)e->retry_after_ms)); /* seconds of milliseconds, as ms of microseconds */
     }
     if (e->endpoints.len > 0) {
         TRY(buf_add_str(out, STR(",\"endpoints\":")));

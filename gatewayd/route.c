@@ -12,6 +12,30 @@ static bool under(struct str path, struct str prefix)
     return str_starts(path, prefix);
 }
 
+/* A segment of dots would be resolved by some upstreams and not by others, and could leave the endpoint's base. */
+static bool has_dot_segment(struct str path)
+{
+    for (size_t i = 0; i < path.len; i++) {
+        if (path.at[i] != '/')
+            continue;
+        size_t at = i + 1, dots = 0;
+        while (at < path.len && path.at[at] != '/') {
+            if (path.at[at] == '.') {
+                at++;
+            } else if (path.len - at >= 3 && strncasecmp(path.at + at, "%2e", 3) == 0) {
+                at += 3;
+            } else {
+                dots = 0;
+                break;
+            }
+            dots++;
+        }
+        if (dots > 0 && (at >= path.len || path.at[at] == '/'))
+            return true;
+    }
+    return false;
+}
+
 const struct plan_model *route_model(const struct plan *plan, struct str name, struct str *resolved)
 {
     *resolved = name;
@@ -124,7 +148,7 @@ static enum route_kind kind_of_own(const struct http_request *head, struct str p
         return get ? ROUTE_MODELS : ROUTE_BAD_METHOD;
     if (under(path, STR("/v1/models/")) && get)
         return ROUTE_MODEL_ONE;
-    return under(path, STR("/v1/")) ? ROUTE_ONCE : ROUTE_UNKNOWN;
+    return under(path, STR("/v1/")) && !has_dot_segment(path) ? ROUTE_ONCE : ROUTE_UNKNOWN;
 }
 
 int route_find(struct route *route, const struct plan *plan, const struct http_request *head, struct str body,

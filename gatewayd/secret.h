@@ -29,6 +29,9 @@ struct str secret_text(const struct secret *secret);
  * keeps them for the next reload. */
 void secret_scrub_environment(const struct conf *conf);
 
+/* In a child, before its first id: two processes must not draw from copies of one pool. */
+void secret_forked(void);
+
 /* Random things, from libsodium. */
 uint32_t secret_random32(void);
 uint32_t secret_random_below(uint32_t bound);

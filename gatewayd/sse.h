@@ -8,7 +8,7 @@
 
 #include "gatewayd/str.h"
 
-enum { SSE_EVENT_MAX = 1024 * 1024 };
+enum { SSE_EVENT_MAX = 4 * 1024 * 1024 };
 
 enum sse_kind {
     SSE_COMMENT,  /* nothing but comments or blank fields: keeps a connection alive, says nothing */
@@ -16,7 +16,8 @@ enum sse_kind {
     SSE_CONTENT,  /* a part of the answer */
     SSE_FINISH,   /* carries a finish reason: the answer is whole */
     SSE_TERMINAL, /* [DONE], message_stop, response.completed and its kin */
-    SSE_ERROR     /* an error in place of an answer */
+    SSE_ERROR,    /* an error in place of an answer */
+    SSE_BAD       /* no JSON: nothing a client could read */
 };
 
 /*

@@ -186,7 +186,8 @@ static void refresh(struct gws_name_row *row, const struct entry *entry)
 {
     uint64_t config = word_load_relaxed(&row->config);
 
-    word_store_relaxed(&row->parent, entry->parent);
+    if (entry->kind != GWS_KIND_ENDPOINT) /* an endpoint's is its account, told separately */
+        word_store_relaxed(&row->parent, entry->parent);
     word_store_relaxed(&row->max_concurrent, entry->max_concurrent);
     word_store_relaxed(&row->config, entry->config > config ? entry->config : config);
 }
@@ -273,6 +274,19 @@ int gws_name_endpoint(struct gws_region *region, const char *name, const char *u
     };
     int result = check(region, name);
     return result != 0 ? result : find_or_make(region, &entry);
+}
+
+int gws_name_set_account(struct gws_region *region, uint32_t endpoint_row, uint32_t account_row)
+{
+    struct gws_name_info endpoint, account;
+
+    if (!may_change(region))
+        return -EPERM;
+    if (!gws_name_domain_read(region, endpoint_row, &endpoint) || endpoint.kind != GWS_KIND_ENDPOINT ||
+        !gws_name_domain_read(region, account_row, &account) || account.kind != GWS_KIND_ACCOUNT)
+        return -EINVAL;
+    word_store_relaxed(&region->names[endpoint_row].parent, account_row);
+    return 0;
 }
 
 int gws_name_pair(struct gws_region *region, uint32_t endpoint_row, const char *model, uint64_t config)

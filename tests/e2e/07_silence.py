@@ -117,7 +117,9 @@ def test_failures_before_the_first_content(t):
             gw.order("cooldown", "clear", "--all")
             a.fault(fault)
             r = ok(gw.ask(stream=stream), "b")
-            equal((r.attempts, r.text), ("2", words(20)), "attempts and text after %s" % fault)
+            equal(r.text, words(20), "the text after %s" % fault)
+            # A reset may hit a connection that was kept alive; that try is repeated once on a fresh one.
+            assert r.attempts == "2" or (r.attempts, fault) == ("3", "reset"), "%s attempts after %s" % (r.attempts, fault)
 
 
 def cut_body(_, conn):
@@ -148,18 +150,20 @@ def test_cut_before_anything_could_be_given(t):
     cases += [(lambda *_, said=said: said, False) for said in (
         CLOSE, b"not HTTP at all\r\n\r\n", answer(200, b""), answer(200, {"choices": []}),
         answer(200, {"error": {"message": "no"}}), answer(200, b"<html>a login page</html>", kind="text/html"))]
+    wrong = []
     for number, (script, stream) in enumerate(cases):
         a = t.upstream(script)
         gw = t.gateway([endpoint("a", a), endpoint("b", b, priority=2)], name="gw%d" % number)
-        r = ok(gw.ask(stream=stream), "b")
-        equal((r.attempts, r.text), ("2", words(20)), "attempts and text, case %d" % number)
-        equal(a.count, 1, "requests to the broken endpoint, case %d" % number)
+        r = gw.ask(stream=stream)
+        if (r.status, r.endpoint, r.attempts, a.count) != (200, "b", "2", 1) or r.text != words(20):
+            wrong.append("case %d: asked %d times: %s" % (number, a.count, r))
         gw.stop()
+    assert not wrong, "\n".join(wrong)
 
 
 def test_cut_after_the_first_word(t):
     """Connection cut, error event, stall: the client is told, and the end is not made to look whole."""
-    a, b = t.sim("a", tokens=40), t.sim("b")
+    a, b = t.sim("a", tokens=40, rate="50/s"), t.sim("b")
     gw = t.gateway([endpoint("a", a, timeouts={"idle": "500ms"}), endpoint("b", b, priority=2)],
                    stream={"rescue": "off"})
     for fault in ("cut@5", "error-in-200@5", "stall@5"):
@@ -220,8 +224,6 @@ def test_the_callers_deadline(t):
         assert 0.7 <= took < 5, "the deadline of 0.7 s ended after %.2f s" % took
     wait_until(lambda: a.stats()["in_flight"] + b.stats()["in_flight"] == 0, 5, "the requests are ended upstream")
     assert gw.endpoint("b")["state"] == "healthy", "the caller's deadline is no failure: %s" % gw.endpoint("b")
-    for value in ("soon", "-5", ""):
-        failed(gw.ask(headers={"X-Gateway-Timeout": value}), 400, "bad_request", "invalid_request_error")
 
 
 def test_all_failed(t):

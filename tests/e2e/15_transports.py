@@ -275,7 +275,7 @@ def probed(sim):
 def test_probes(t):
     """The steward asks on its own; a failing probe counts as a failure, a passing one brings the next trial forward."""
     a, b = t.sim("a"), t.sim("b")
-    gw = t.gateway([endpoint("a", a, health={"path": "/models", "interval": "200ms", "timeout": "1s"},
+    gw = t.gateway([endpoint("a", a, health={"path": "/models", "interval": "200ms", "timeout": "200ms"},
                              breaker={"failures": 4, "open": "10m", "max_open": "10m", "successes": 1}),
                     endpoint("b", b, priority=2)])
     wait_until(lambda: probed(a) >= 3, 10, "three probes")
@@ -297,7 +297,7 @@ def test_probes(t):
 def test_probes_that_are_no_failures(t):
     """401 and 404 say that somebody is there."""
     a = t.sim("a")
-    gw = t.gateway([endpoint("a", a, health={"path": "/models", "interval": "100ms", "timeout": "1s"},
+    gw = t.gateway([endpoint("a", a, health={"path": "/models", "interval": "200ms", "timeout": "200ms"},
                              breaker={"failures": 2, "open": "10m", "max_open": "10m"})])
     for fault in ("401/on=models", "404/on=models"):
         a.fault(fault)

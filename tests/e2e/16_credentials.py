@@ -21,7 +21,7 @@ def test_how_the_key_is_sent(t):
     keyfile = t.path("key")
     with open(keyfile, "w") as file:
         file.write("  %s \n" % KEY)
-    os.chmod(keyfile, 0o644)
+    os.chmod(keyfile, 0o600)
     for number, (auth, header, value) in enumerate((("bearer", "authorization", "Bearer " + KEY),
                                                    ("x-api-key", "x-api-key", KEY), ("api-key", "api-key", KEY))):
         up = t.upstream()

@@ -42,8 +42,6 @@ static int try_keys(const struct conf *conf, struct conf_problems *problems)
     for (size_t i = 0; result == 0 && i < conf->account_count; i++)
         if (!account_is_used(conf, i))
             result = try_key(&conf->accounts[i].key, NULL, 0, conf->accounts[i].name, problems);
-    if (result == 0)
-        result = try_key(&conf->admin.token, NULL, 0, "admin", problems);
     return result;
 }
 

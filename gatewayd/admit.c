@@ -172,6 +172,7 @@ static void settle_cooldowns(struct gws_region *region, const struct ticket *tic
 static void settle_late_cut(struct gws_region *region, struct ticket *ticket, uint64_t now)
 {
     const struct plan_candidate *c = ticket->candidate;
+    ticket->succeeded = false;
     gws_stat_count(region, c->target->endpoint, GWS_STAT_FAILED);
     if (!ticket->pair.trial)
         gws_breaker_report(region, c->pair_row, &c->breaker, ticket->pair, GWS_FAILED, now, 0, secret_random32());
@@ -184,11 +185,12 @@ void admit_settle(struct gws_region *region, struct ticket *ticket, struct verdi
         return;
     uint64_t now = gws_clock_ms(region);
     if (ticket->settled) {
-        if (verdict.class == CLASS_CUT)
+        if (verdict.class == CLASS_CUT && ticket->succeeded)
             settle_late_cut(region, ticket, now);
         return;
     }
     ticket->settled = true;
+    ticket->succeeded = verdict.class == CLASS_OK;
     const struct plan_target *t = c->target;
     struct effect effect = effects[verdict.class];
     if (loss_known && effect.endpoint == GWS_FAILED)

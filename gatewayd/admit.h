@@ -33,6 +33,7 @@ struct ticket {
     uint16_t cool_account;
     uint64_t taken_ms;
     bool settled;
+    bool succeeded; /* settled as a success, and not cut since */
 };
 
 /* 0 with the ticket; 1 refused. */

@@ -126,38 +126,6 @@ struct verdict classify_end(enum upstream_end end)
     return (struct verdict){classes[end], GWS_NO_WAIT, 0};
 }
 
-/* The member that holds the answer, by path. */
-static const char *answer_member(struct str path)
-{
-    static const struct {
-        struct str path;
-        const char *member;
-    } known[] = {{{"/chat/completions", 17}, "choices"}, {{"/completions", 12}, "choices"},
-                 {{"/embeddings", 11}, "data"},          {{"/moderations", 12}, "results"},
-                 {{"/responses", 10}, "output"},         {{"/messages", 9}, "content"}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (str_eq(path, known[i].path))
-            return known[i].member;
-    return NULL;
-}
-
-bool classify_invalid(struct str path, struct str body)
-{
-    const char *query = memchr(path.at, '?', path.len);
-    if (query)
-        path.len = (size_t)(query - path.at);
-    const char *member = answer_member(path);
-    if (!member)
-        return false;
-    const char *const names[] = {"error", member};
-    struct json_value v[2];
-    if (json_find(body, names, v, 2, NULL) != 0 || (v[0].type != JSON_NONE && v[0].type != JSON_NULL))
-        return true;
-    struct str rest = v[1].text;
-    struct json_value first;
-    return v[1].type != JSON_ARRAY || (strcmp(member, "choices") == 0 && !json_next(&rest, NULL, &first));
-}
-
 bool classify_fails_over(enum outcome_class class)
 {
     return class != CLASS_OK && class != CLASS_CLIENT && class != CLASS_ABORT;

@@ -41,10 +41,6 @@ struct verdict classify_response(int status, const struct http_header *headers, 
 /* An end that is not UPSTREAM_COMPLETE. */
 struct verdict classify_end(enum upstream_end end);
 
-/* Whether the body of a success holds no answer to a request to that path: an error in its place, or not the shape that
- * the API promises. Paths whose answers are not known to be JSON are taken at their word. */
-bool classify_invalid(struct str path, struct str body);
-
 /* The wait named by the headers, in ms, or GWS_NO_WAIT. */
 int64_t classify_wait(const struct http_header *headers, unsigned count, int64_t now_real_s);
 

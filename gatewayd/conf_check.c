@@ -148,7 +148,6 @@ static void check_sealed(struct conf_reader *r, const struct conf_key *key)
 
 static void check_endpoint(struct conf_reader *r, struct conf_endpoint *e, const struct conf_node *node)
 {
-    const struct conf_node *health = conf_child(node, "health");
 
     not_less(r, conf_child(node, "breaker"), "max_open", e->breaker.max_open, "open", e->breaker.open);
     not_less(r, conf_child(node, "cooldown"), "max", e->cooldown.max, "default", e->cooldown.standard);

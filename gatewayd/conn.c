@@ -201,6 +201,10 @@ static enum progress read_head(struct conn *c)
         refuse(c, 431, "request_too_large", "The request's head is larger than limits.header allows");
         return OVER;
     }
+    if (used == HTTP_TOO_MANY) {
+        refuse(c, 431, "request_too_large", "The request has more headers than any client needs");
+        return OVER;
+    }
     if (used < 0) {
         refuse(c, 400, "bad_request", why ? why : "This is not HTTP/1.1");
         return OVER;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "gatewayd/log.h"
+#include "libshm/clock.h"
 #include "libshm/name.h"
 
 /*
@@ -215,6 +216,14 @@ static int bind_all(struct plan *plan, struct gws_region *region, struct conf_pr
     return bind_model(plan, plan->pool, NULL, region, problems);
 }
 
+/* For tools, and so that a debt keeps its number of requests when the rate changes. */
+static void publish_limits(const struct plan *plan, struct gws_region *region)
+{
+    for (uint32_t i = 0; i < plan->target_count; i++)
+        if (plan->targets[i].rpm_row != PLAN_NO_ROW)
+            gws_limit_publish(region, plan->targets[i].rpm_row, &plan->targets[i].rpm, gws_clock_ns(region));
+}
+
 int plan_new(struct plan **out, const struct conf *conf, struct gws_region *region, uint64_t generation,
              struct conf_problems *problems)
 {
@@ -225,6 +234,7 @@ int plan_new(struct plan **out, const struct conf *conf, struct gws_region *regi
     plan->generation = generation;
     int rc = bind_all(plan, region, problems);
     if (rc == 0) {
+        publish_limits(plan, region);
         *out = plan;
         return 0;
     }

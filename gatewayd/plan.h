@@ -14,7 +14,7 @@
 #include "libshm/limit.h"
 #include "libshm/region.h"
 
-enum { PLAN_NO_ROW = UINT32_MAX, PLAN_SCHEDULE_MAX = 4096, PLAN_CANDIDATES_MAX = 512 };
+enum { PLAN_NO_ROW = UINT32_MAX, PLAN_SCHEDULE_MAX = 4096, PLAN_CANDIDATES_MAX = 1000 /* as many as a file may have endpoints */ };
 
 /* An endpoint and the shared words that guard it. */
 struct plan_target {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "gatewayd/answer.h"
 #include "gatewayd/headers.h"
 #include "gatewayd/log.h"
 #include "gatewayd/reply.h"
@@ -217,13 +218,17 @@ static enum step_result route(struct request *r)
     return text ? fail(r, 400, "invalid_request_error", "bad_request", text) : fail_here(r);
 }
 
-/* What the last upstream said. Of a refused credential nothing is quoted: some providers repeat it. */
+/* What the last upstream said; nothing when it repeats the credential, as some providers do when they refuse one. */
 static struct str quote_of(const struct request *r)
 {
     if (r->relay.mode != RELAY_ERROR || r->verdict.class == CLASS_AUTH)
         return STR("");
     struct json_value message = json_path(buf_str(&r->relay.held), "error.message");
     if (message.type != JSON_STRING)
+        return STR("");
+    const struct secret *key = r->route.model->candidates[r->index].target->key;
+    struct str text = key ? secret_text(key) : STR("");
+    if (text.len > 0 && memmem(message.text.at, message.text.len, text.at, text.len))
         return STR("");
     return (struct str){message.text.at, message.text.len < 300 ? message.text.len : 300};
 }
@@ -367,7 +372,7 @@ static struct verdict judge_try(struct request *r)
     bool no_answer = r->relay.mode == RELAY_EVENTS
                          ? !r->relay.content
                          : r->relay.mode == RELAY_WHOLE && r->route.kind == ROUTE_MODEL &&
-                               classify_invalid(r->route.upstream_path, buf_str(&r->relay.held));
+                               answer_missing(r->route.upstream_path, buf_str(&r->relay.held));
     return (struct verdict){no_answer ? CLASS_INVALID : CLASS_OK, GWS_NO_WAIT, response->status};
 }
 

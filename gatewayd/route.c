@@ -12,28 +12,38 @@ static bool under(struct str path, struct str prefix)
     return str_starts(path, prefix);
 }
 
+/* The byte that stands at `at`, percent-decoded; its length in the path goes to *len. */
+static char decoded(struct str path, size_t at, size_t *len)
+{
+    static const char digits[] = "0123456789abcdef";
+    *len = 1;
+    if (path.at[at] != '%' || path.len - at < 3)
+        return path.at[at];
+    const char *high = memchr(digits, path.at[at + 1] | 0x20, 16), *low = memchr(digits, path.at[at + 2] | 0x20, 16);
+    if (!high || !low)
+        return path.at[at];
+    *len = 3;
+    return (char)((high - digits) << 4 | (low - digits));
+}
+
 /* A segment of dots would be resolved by some upstreams and not by others, and could leave the endpoint's base. */
 static bool has_dot_segment(struct str path)
 {
-    for (size_t i = 0; i < path.len; i++) {
-        if (path.at[i] != '/')
+    bool only_dots = false; /* what has been seen of this segment */
+    size_t seen = 1, len;
+    for (size_t at = 0; at < path.len; at += len) {
+        char byte = decoded(path, at, &len);
+        if (byte == '/' || byte == '\\') {
+            if (only_dots && seen > 0)
+                return true;
+            only_dots = true;
+            seen = 0;
             continue;
-        size_t at = i + 1, dots = 0;
-        while (at < path.len && path.at[at] != '/') {
-            if (path.at[at] == '.') {
-                at++;
-            } else if (path.len - at >= 3 && strncasecmp(path.at + at, "%2e", 3) == 0) {
-                at += 3;
-            } else {
-                dots = 0;
-                break;
-            }
-            dots++;
         }
-        if (dots > 0 && (at >= path.len || path.at[at] == '/'))
-            return true;
+        only_dots = only_dots && byte == '.';
+        seen++;
     }
-    return false;
+    return only_dots && seen > 0;
 }
 
 const struct plan_model *route_model(const struct plan *plan, struct str name, struct str *resolved)
@@ -78,6 +88,8 @@ static bool is_json(const struct http_request *head, struct str body)
 {
     struct str type = http_header_find(head->headers, head->header_count, STR("content-type"));
     struct str json = STR("application/json");
+    if (body.len == 0)
+        return false;
     if (type.len == 0 || (type.len >= json.len && str_eq_nocase((struct str){type.at, json.len}, json)))
         return true;
     while (body.len > 0 && (*body.at == ' ' || *body.at == '\n' || *body.at == '\r' || *body.at == '\t'))

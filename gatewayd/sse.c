@@ -70,6 +70,15 @@ struct str sse_name(struct str event)
     return field(event, STR("event"));
 }
 
+/* Whether the data is spread over several lines: allowed, sent by nobody, and passed on without a look into it. */
+static bool has_more_data(struct str event, struct str data)
+{
+    const char *end = event.at + event.len, *at = data.at + data.len;
+    while (at < end && (*at == '\n' || *at == '\r'))
+        at++;
+    return field((struct str){at, (size_t)(end - at)}, STR("data")).len > 0;
+}
+
 static enum sse_kind kind_by_name(struct str name)
 {
     static const struct str terminals[] = {
@@ -134,7 +143,7 @@ enum sse_kind sse_judge(struct str event)
     const char *const names[] = {"error", "choices", "type"};
     struct json_value v[3];
     if (json_find(data, names, v, 3, NULL) != 0)
-        return SSE_BAD;
+        return has_more_data(event, data) ? SSE_CONTENT : SSE_BAD;
     if (v[0].type != JSON_NONE && v[0].type != JSON_NULL)
         return SSE_ERROR;
     if (v[1].type != JSON_ARRAY) {
@@ -147,9 +156,12 @@ enum sse_kind sse_judge(struct str event)
     struct json_value choice;
     while (json_next(&rest, NULL, &choice)) {
         struct json_value reason = json_path(choice.text, "finish_reason");
-        if (reason.type == JSON_STRING && reason.text.len > 0) /* some say "" where others say null */
+        bool content = choice_has_content(choice.text);
+        /* Some say "" where others say null. To stop of its own accord without a word is no answer; to be cut short by
+         * the caller's own limit is one. */
+        if (reason.type == JSON_STRING && reason.text.len > 0 && (content || !json_str_eq(reason, STR("stop"))))
             return SSE_FINISH;
-        if (choice_has_content(choice.text))
+        if (content)
             kind = SSE_CONTENT;
     }
     return kind;
@@ -179,7 +191,7 @@ static bool contains(struct str s, struct str part)
 /* Nothing but one line of data, which is what nearly every event is. */
 static bool is_plain(struct str event, struct str data)
 {
-    return data.len > 0 && str_starts(event, STR("data:")) &&
+    return data.at && data.len > 0 && str_starts(event, STR("data:")) &&
            event.at + event.len - (data.at + data.len) <= 4; /* two line ends */
 }
 
@@ -189,7 +201,8 @@ enum sse_kind sse_glance(struct str event)
     bool plain = is_plain(event, data);
     if (plain && str_eq(data, STR("[DONE]")))
         return SSE_TERMINAL;
-    if (plain && !contains(data, STR("\"error\""))) {
+    bool whole = plain && data.at[0] == '{' && data.at[data.len - 1] == '}';
+    if (whole && !contains(data, STR("\"error\""))) {
         if (has_text_member(data, STR("\"finish_reason\"")))
             return SSE_FINISH;
         if (!contains(data, STR("\"type\"")))

@@ -19,7 +19,7 @@ def sent(up):
 def test_how_the_key_is_sent(t):
     env = {"UP_KEY": KEY}
     keyfile = t.path("key")
-    with open(keyfile, "w") as file:
+    with open(os.open(keyfile, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         file.write("  %s \n" % KEY)
     os.chmod(keyfile, 0o600)
     for number, (auth, header, value) in enumerate((("bearer", "authorization", "Bearer " + KEY),

@@ -6,9 +6,9 @@
 #include "libshm/stat.h"
 
 /*
- * The order is fixed: what costs nothing to ask (orders, cooldowns) first, then the bulkhead, the rate, the two breakers.
- * The breakers come last because their half-open permits are few, and a permit given back is a neutral trial that somebody
- * else could have had.
+ * The order is fixed: what costs nothing to ask (orders, cooldowns) first, then the bulkhead, the rate, the two
+ * breakers. The breakers come last because their half-open permits are few, and a permit given back is a neutral trial
+ * that somebody else could have had.
  */
 
 static bool is_cooling(struct gws_region *region, const struct plan_candidate *c, uint64_t now, struct refused *refused)
@@ -72,7 +72,9 @@ static bool take_breakers(struct gws_region *region, const struct plan_candidate
 {
     const struct plan_target *t = c->target;
     uint64_t until = 0;
-    if (gws_breaker_permit(region, t->row, &t->breaker, now, &ticket->endpoint, &until) == GWS_GO) {
+    /* The endpoint's trials are few, and each one that is given and taken back is written down: ask the pair first. */
+    if (gws_breaker_peek(region, c->pair_row, &c->breaker, now, &until) == GWS_GO &&
+        gws_breaker_permit(region, t->row, &t->breaker, now, &ticket->endpoint, &until) == GWS_GO) {
         if (gws_breaker_permit(region, c->pair_row, &c->breaker, now, &ticket->pair, &until) == GWS_GO)
             return true;
         gws_breaker_report(region, t->row, &t->breaker, ticket->endpoint, GWS_NEUTRAL, now, 0, 0);
@@ -123,6 +125,7 @@ struct effect {
 static const struct effect effects[] = {
     [CLASS_OK] = {GWS_OK, GWS_OK, GWS_STAT_OK},
     [CLASS_CLIENT] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_REFUSED},
+    [CLASS_CONTEXT] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_REFUSED},
     [CLASS_AUTH] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_FAILED},
     [CLASS_QUOTA] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_THROTTLED},
     [CLASS_RATE] = {GWS_OK, GWS_THROTTLED, GWS_STAT_THROTTLED},

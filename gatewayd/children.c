@@ -15,7 +15,8 @@
 
 /*
  * A child that dies is replaced at once, unless it died soon after its start: then the pause doubles, so that a worker
- * that cannot run does not turn the machine's time into forks. Its slot is freed here, after waitpid() and never before.
+ * that cannot run does not turn the machine's time into forks. Its slot is freed here, after waitpid() and never
+ * before.
  */
 
 enum { YOUNG_MS = 1000, FIRST_PAUSE_MS = 100, LONGEST_PAUSE_MS = 10000 };

@@ -16,8 +16,8 @@
 #include "gatewayd/master.h"
 
 /*
- * The simulators are the same llmsim that tests use, on Unix sockets in a directory of the demo's own, so the demo needs
- * no port but the gateway's. They die with the master: the kernel sees to it, however the master ends.
+ * The simulators are the same llmsim that tests use, on Unix sockets in a directory of the demo's own, so the demo
+ * needs no port but the gateway's. They die with the master: the kernel sees to it, however the master ends.
  */
 
 enum { SIMS = 3, PORT = 8080 };

@@ -2,9 +2,9 @@
 
 /*
  * Dropped on the way up: what concerns only this hop, what the transport writes itself, the client's own credential,
- * everything addressed to the gateway, and Accept-Encoding, because the relay must be able to read the answer. Dropped on
- * the way down: the hop's, the lengths and dates the gateway writes itself, and what would make a client trust or remember
- * the upstream in the gateway's name.
+ * everything addressed to the gateway, and Accept-Encoding, because the relay must be able to read the answer. Dropped
+ * on the way down: the hop's, the lengths and dates the gateway writes itself, and what would make a client trust or
+ * remember the upstream in the gateway's name.
  */
 
 static bool any_of(struct str name, const struct str *list, size_t count)
@@ -28,8 +28,10 @@ static bool is_credential(struct str name)
 
 static bool ends_going_up(struct str name)
 {
-    static const struct str list[] = {{"host", 4},    {"content-length", 14}, {"expect", 6},       {"accept-encoding", 15},
-                                      {"cookie", 6},  {"x-request-id", 12},   {"upgrade-insecure-requests", 25}};
+    static const struct str list[] = {
+        {"host", 4},   {"content-length", 14}, {"expect", 6}, {"accept-encoding", 15},
+        {"cookie", 6}, {"x-request-id", 12},   {"upgrade-insecure-requests", 25},
+    };
     return any_of(name, list, sizeof list / sizeof *list) || is_gateways(name) || http_is_hop_by_hop(name);
 }
 

@@ -9,7 +9,8 @@
 
 /*
  * The client's lines that go upstream, as NUL-terminated "Name: value" pointing into the request's own head (which is
- * written to: a NUL after each value). `ours`: the endpoint's own headers, which the client's give way to. `passthrough`: the client's credential is the endpoint's. Returns the count.
+ * written to: a NUL after each value). `ours`: the endpoint's own headers, which the client's give way to.
+ * `passthrough`: the client's credential is the endpoint's. Returns the count.
  */
 unsigned headers_up(const struct http_request *head, const struct conf_pair *ours, size_t our_count, bool passthrough,
                     char **lines, unsigned max);

@@ -16,6 +16,7 @@
 #include "gatewayd/log.h"
 #include "gatewayd/report.h"
 #include "gatewayd/statedir.h"
+#include "gatewayd/unserved.h"
 #include "libshm/clock.h"
 #include "libshm/event.h"
 
@@ -300,8 +301,10 @@ static void reload(struct master *m)
     struct conf *conf = NULL;
     if (m->options->text)
         conf_problem_add(&problems, 0, 0, "this configuration is built in and cannot be reloaded");
-    else if (conf_load(m->options->file, &conf, &problems) == 0)
+    else if (conf_load(m->options->file, &conf, &problems) == 0) {
+        unserved_check(conf, &problems);
         check_change(m->current->conf, conf, &problems);
+    }
     if (problems.count == 0 && generation_new(m, conf, m->current, false, &m->coming, &problems) == 0) {
         conf_problems_fini(&problems);
         begin_generation(m, m->coming);

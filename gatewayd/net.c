@@ -14,9 +14,10 @@
 #include <unistd.h>
 
 /*
- * One socket an address, shared by all workers. SO_REUSEPORT is set so that a successor of a dead master can bind beside
- * the workers it left behind; a Unix socket is bound under a temporary name and renamed over the old file, for the same
- * reason. A probe by connecting, made before SO_REUSEPORT would hide it, tells a live stranger on the address from that.
+ * One socket an address, shared by all workers. SO_REUSEPORT is set so that a successor of a dead master can bind
+ * beside the workers it left behind; a Unix socket is bound under a temporary name and renamed over the old file, for
+ * the same reason. A probe by connecting, made before SO_REUSEPORT would hide it, tells a live stranger on the address
+ * from that.
  */
 
 enum { BACKLOG = 4096 };
@@ -45,9 +46,9 @@ static void name_address(struct listener *l, const struct sockaddr *address, soc
 }
 
 /*
- * Beside a dead master's socket, the kernel would go on handing it a share of the new connections, and reset those still
- * queued there when its last worker ends. This program gives every new connection to the younger socket; once it is the
- * only one the index is out of range, and the kernel falls back to its own choice of one.
+ * Beside a dead master's socket, the kernel would go on handing it a share of the new connections, and reset those
+ * still queued there when its last worker ends. This program gives every new connection to the younger socket; once it
+ * is the only one the index is out of range, and the kernel falls back to its own choice of one.
  */
 static void prefer_the_younger(int fd)
 {

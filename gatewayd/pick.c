@@ -3,9 +3,9 @@
 #include "libshm/ticket.h"
 
 /*
- * A tier with one member needs no ticket, nor does a request that is pinned to one. Otherwise a ticket names the place in
- * the schedule, and when the candidate there cannot serve, the next ticket the next place: so the share of one that is
- * out falls to the others by their weights, and not to whoever stands behind it.
+ * A tier with one member needs no ticket, nor does a request that is pinned to one. Otherwise a ticket names the place
+ * in the schedule, and when the candidate there cannot serve, the next ticket the next place: so the share of one that
+ * is out falls to the others by their weights, and not to whoever stands behind it.
  */
 
 static bool allowed(const struct pick_state *state, uint32_t index)

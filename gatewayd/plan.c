@@ -10,8 +10,8 @@
 
 /*
  * Everything that can be decided before the first request is decided here, once per configuration, so that choosing an
- * endpoint is a walk over arrays and shared words. Rows come from the region by identity: an endpoint whose name and url
- * are unchanged finds its breaker, cooldown and counters again.
+ * endpoint is a walk over arrays and shared words. Rows come from the region by identity: an endpoint whose name and
+ * url are unchanged finds its breaker, cooldown and counters again.
  */
 
 enum { STABLE_FACTOR = 10, LEASE_SLACK_MS = 1000, AUTH_FIRST_MS = 60 * 1000, PER_MINUTE_S = 60 };
@@ -156,7 +156,8 @@ static int make_tiers(struct plan *plan, struct plan_model *m)
         }
         tier->ticket_row = m->candidates[tier->first].pair_row;
         tier->schedule_len = plan_schedule(weights, tier->count, schedule, PLAN_SCHEDULE_MAX);
-        struct str kept = arena_copy(&plan->arena, (struct str){(char *)schedule, tier->schedule_len * sizeof *schedule});
+        struct str order = {(char *)schedule, tier->schedule_len * sizeof *schedule};
+        struct str kept = arena_copy(&plan->arena, order);
         if (!kept.at)
             return -ENOMEM;
         tier->schedule = (const uint16_t *)(const void *)kept.at;

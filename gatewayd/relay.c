@@ -106,8 +106,8 @@ static int hold_event(struct relay *relay, struct str event)
 }
 
 /*
- * Deal with the whole events at the front of `in`; `*used` becomes their length. Runs of events that pass are handed on in
- * one piece.
+ * Deal with the whole events at the front of `in`; `*used` becomes their length. Runs of events that pass are handed on
+ * in one piece.
  */
 static int take_apart(struct relay *relay, struct str in, size_t *used)
 {
@@ -191,6 +191,26 @@ enum upstream_flow relay_body(struct relay *relay, const char *bytes, size_t len
     return UPSTREAM_ABORT;
 }
 
+/*
+ * A last event without its blank line is passed on as it is: some providers end like that. A part of one is not, nobody
+ * could read it; and the closing event, when it was forgotten, must not become a part of what stands before it.
+ */
+static int finish_events(struct relay *relay)
+{
+    struct str left = buf_str(&relay->torn);
+    enum sse_kind kind = left.len > 0 ? sse_judge(left) : SSE_COMMENT;
+    bool readable = kind != SSE_BAD && kind != SSE_COMMENT;
+    relay->terminal = relay->terminal || kind == SSE_TERMINAL;
+    bool closes = !relay->terminal && relay->closing.len > 0;
+    int rc = readable ? pass(relay, left) : 0;
+    if (rc == 0 && readable && closes)
+        rc = pass(relay, STR("\n\n"));
+    if (rc == 0 && closes)
+        rc = pass(relay, relay->closing);
+    buf_clear(&relay->torn);
+    return rc;
+}
+
 int relay_finish(struct relay *relay)
 {
     if (!relay->committed) {
@@ -202,13 +222,7 @@ int relay_finish(struct relay *relay)
         buf_clear(&relay->held);
         return rc;
     }
-    /* A last event without its blank line is passed on as it is: some providers end like that. */
-    int rc = 0;
-    if (buf_len(&relay->torn) > 0)
-        rc = pass(relay, buf_str(&relay->torn));
-    if (rc == 0 && relay->mode == RELAY_EVENTS && !relay->terminal && relay->closing.len > 0)
-        rc = pass(relay, relay->closing);
-    buf_clear(&relay->torn);
+    int rc = relay->mode == RELAY_EVENTS ? finish_events(relay) : 0;
     if (rc != 0 || !relay->chunked)
         return rc;
     struct iovec end = {(char *)"0\r\n\r\n", 5};

@@ -2,9 +2,9 @@
 #define GATEWAYD_RELAY_H
 
 /*
- * The way of an answer from an upstream to a client. Until it is committed nothing has been promised: the answer is held,
- * and may still be thrown away for a better one. From the commit on bytes go through as they came; of a stream only whole
- * events, so that one can be added or left out at any moment.
+ * The way of an answer from an upstream to a client. Until it is committed nothing has been promised: the answer is
+ * held, and may still be thrown away for a better one. From the commit on bytes go through as they came; of a stream
+ * only whole events, so that one can be added or left out at any moment.
  */
 
 #include "gatewayd/sock.h"

@@ -14,8 +14,8 @@
 #include "libshm/stat.h"
 
 /*
- * The story of a request: a table of steps, and below it the steps in the order of the table. A step checks what the one
- * before promised, calls one module and translates its result; only here do results become HTTP statuses. Whatever
+ * The story of a request: a table of steps, and below it the steps in the order of the table. A step checks what the
+ * one before promised, calls one module and translates its result; only here do results become HTTP statuses. Whatever
  * happens, request_end() is the way out: it settles the ticket, ends the transfer, writes the log line.
  */
 

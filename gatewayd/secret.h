@@ -14,9 +14,9 @@ struct secret; /* sodium_malloc'ed, read-only once made; opaque */
 int secret_setup(void);
 
 /*
- * Fetch the key of one endpoint or account. Trims it; refuses inner white space, control characters, a leading "Bearer ",
- * an empty value, and one that starts with none of `prefixes`. Problems go to `problems` at the key's place. Returns 0
- * with *out (NULL for none and passthrough), 1 when refused, -ENOMEM. `whose` reads "endpoint us-east".
+ * Fetch the key of one endpoint or account. Trims it; refuses inner white space, control characters, a leading "Bearer
+ * ", an empty value, and one that starts with none of `prefixes`. Problems go to `problems` at the key's place. Returns
+ * 0 with *out (NULL for none and passthrough), 1 when refused, -ENOMEM. `whose` reads "endpoint us-east".
  */
 int secret_load(const struct conf_key *key, const char *const *prefixes, size_t prefix_count, const char *whose,
                 struct secret **out, struct conf_problems *problems);

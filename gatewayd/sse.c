@@ -3,8 +3,8 @@
 #include "gatewayd/json.h"
 
 /*
- * Relaying events is where a gateway for language models spends its life, so there are two looks at an event. Before the
- * answer is committed every event is taken apart; after it, a glance tells the end and the errors from the rest.
+ * Relaying events is where a gateway for language models spends its life, so there are two looks at an event. Before
+ * the answer is committed every event is taken apart; after it, a glance tells the end and the errors from the rest.
  */
 
 static bool ends_line(char c)
@@ -15,6 +15,11 @@ static bool ends_line(char c)
 size_t sse_event_end(struct str in, size_t *scanned)
 {
     size_t at = *scanned; /* never between the CR and the LF of one line's end */
+    if (at == 0 && in.len > 2) { /* nearly always: one line, an empty one, and no CR */
+        const char *nl = memchr(in.at, '\n', in.len - 1);
+        if (nl && nl[1] == '\n' && nl != in.at && !memchr(in.at, '\r', (size_t)(nl - in.at)))
+            return (size_t)(nl - in.at) + 2;
+    }
     while (at < in.len) {
         const char *nl = memchr(in.at + at, '\n', in.len - at);
         const char *cr = memchr(in.at + at, '\r', nl ? (size_t)(nl - in.at) - at : in.len - at);
@@ -132,7 +137,8 @@ static bool is_bare_error(struct str event)
     return event.len > 0 && event.at[0] == '{' && json_path(event, "error").type == JSON_OBJECT;
 }
 
-enum sse_kind sse_judge(struct str event)
+/* `begun`: content has passed before this event. */
+static enum sse_kind take_apart(struct str event, bool begun)
 {
     struct str data = sse_data(event), name = sse_name(event);
     if (data.len == 0)
@@ -159,7 +165,8 @@ enum sse_kind sse_judge(struct str event)
         bool content = choice_has_content(choice.text);
         /* Some say "" where others say null. To stop of its own accord without a word is no answer; to be cut short by
          * the caller's own limit is one. */
-        if (reason.type == JSON_STRING && reason.text.len > 0 && (content || !json_str_eq(reason, STR("stop"))))
+        bool answered = begun || content || !json_str_eq(reason, STR("stop"));
+        if (reason.type == JSON_STRING && reason.text.len > 0 && answered)
             return SSE_FINISH;
         if (content)
             kind = SSE_CONTENT;
@@ -167,47 +174,92 @@ enum sse_kind sse_judge(struct str event)
     return kind;
 }
 
-/* A member of that name whose value is a text that is not empty. Within a text its quotes would be escaped, so only a
- * text that is nothing but the name looks like it, and no colon follows that. */
-static bool has_text_member(struct str data, struct str quoted)
+enum sse_kind sse_judge(struct str event)
 {
-    const char *end = data.at + data.len, *at;
-    while ((at = memmem(data.at, data.len, quoted.at, quoted.len)) != NULL) {
-        bool colon = false;
-        for (at += quoted.len; at < end && (*at == ' ' || *at == '\t' || (*at == ':' && !colon)); at++)
-            colon = colon || *at == ':';
-        if (colon && end - at >= 2 && at[0] == '"' && at[1] != '"')
-            return true;
-        data = (struct str){at, (size_t)(end - at)};
+    return take_apart(event, false);
+}
+
+/* Where a colon and a text that is not empty follow, past the name of a member. */
+static bool text_follows(const char *at, const char *end)
+{
+    bool colon = false;
+    for (; at < end && (*at == ' ' || *at == '\t' || (*at == ':' && !colon)); at++)
+        colon = colon || *at == ':';
+    return colon && end - at >= 2 && at[0] == '"' && at[1] != '"';
+}
+
+static bool is_at(const char *at, const char *end, struct str text)
+{
+    return (size_t)(end - at) >= text.len && memcmp(at, text.at, text.len) == 0;
+}
+
+/* Sixteen bytes at a time, on any machine. */
+typedef signed char lanes __attribute__((vector_size(16)));
+
+static bool any(lanes mask)
+{
+    uint64_t halves[2];
+    memcpy(halves, &mask, sizeof halves);
+    return (halves[0] | halves[1]) != 0;
+}
+
+/* What the names of the members say of an event that is one object in one line. */
+struct names {
+    bool finish;  /* a finish reason with something in it */
+    bool careful; /* names that may mean anything: look at it with care */
+};
+
+static void look_at_quote(const char *at, const char *end, struct names *names)
+{
+    if (is_at(at, end, STR("\"finish_reason\"")))
+        names->finish = names->finish || text_follows(at + 15, end);
+    else
+        names->careful = names->careful || is_at(at, end, STR("\"error\"")) || is_at(at, end, STR("\"type\""));
+}
+
+/*
+ * Only a quote before one of three letters is looked at more closely, which nearly always is once: at
+ * "finish_reason":null. Within a text quotes are escaped, so only a text that is nothing but the name looks like it,
+ * and then no colon follows, or it is looked at with care.
+ */
+static struct names find_names(struct str data)
+{
+    const char *end = data.at + data.len;
+    struct names names = {false, false};
+    size_t i = 0;
+    for (; i + 17 <= data.len; i += 16) {
+        lanes here, next;
+        memcpy(&here, data.at + i, sizeof here);
+        memcpy(&next, data.at + i + 1, sizeof next);
+        if (!any((here == '"') & ((next == 'e') | (next == 'f') | (next == 't'))))
+            continue;
+        for (const char *at = data.at + i; at < data.at + i + 16; at++)
+            if (*at == '"')
+                look_at_quote(at, end, &names);
     }
-    return false;
+    for (; i < data.len; i++)
+        if (data.at[i] == '"')
+            look_at_quote(data.at + i, end, &names);
+    return names;
 }
 
-static bool contains(struct str s, struct str part)
+/* The most common event by far: one line of data, an object, and an empty line. */
+static bool is_plain_object(struct str event, struct str *data)
 {
-    return memmem(s.at, s.len, part.at, part.len) != NULL;
-}
-
-/* Nothing but one line of data, which is what nearly every event is. */
-static bool is_plain(struct str event, struct str data)
-{
-    return data.at && data.len > 0 && str_starts(event, STR("data:")) &&
-           event.at + event.len - (data.at + data.len) <= 4; /* two line ends */
+    if (event.len < 10 || memcmp(event.at, "data: {", 7) != 0 || memcmp(event.at + event.len - 2, "\n\n", 2) != 0)
+        return false;
+    *data = str_trim((struct str){event.at + 6, event.len - 8});
+    return data->at[data->len - 1] == '}' && !memchr(data->at, '\n', data->len) && !memchr(data->at, '\r', data->len);
 }
 
 enum sse_kind sse_glance(struct str event)
 {
-    struct str data = str_trim(sse_data(event));
-    bool plain = is_plain(event, data);
-    if (plain && str_eq(data, STR("[DONE]")))
-        return SSE_TERMINAL;
-    bool whole = plain && data.at[0] == '{' && data.at[data.len - 1] == '}';
-    if (whole && !contains(data, STR("\"error\""))) {
-        if (has_text_member(data, STR("\"finish_reason\"")))
-            return SSE_FINISH;
-        if (!contains(data, STR("\"type\"")))
-            return SSE_CONTENT;
+    struct str data;
+    if (is_plain_object(event, &data)) {
+        struct names names = find_names(data);
+        if (!names.careful)
+            return names.finish ? SSE_FINISH : SSE_CONTENT;
     }
-    enum sse_kind kind = sse_judge(event);
+    enum sse_kind kind = take_apart(event, true);
     return kind == SSE_PREAMBLE ? SSE_CONTENT : kind;
 }

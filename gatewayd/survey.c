@@ -2,6 +2,11 @@
 
 #include "libshm/clock.h"
 
+/*
+ * Made from the shared words as they are now, not from what the request met on its way: between its tries and its end
+ * an endpoint may have come back, and the wait that is told to the client is the one that counts.
+ */
+
 static int add_wait(struct buf *json, const char *what, uint64_t until, uint64_t now)
 {
     uint64_t left = until > now ? until - now : 0;

@@ -1,8 +1,8 @@
 #ifndef LIBSHM_TICKET_H
 #define LIBSHM_TICKET_H
 
-/* Tickets: a counter per row that every process draws from, so that a schedule indexed by it is followed exactly in turn,
- * whoever asks. A process that dies with a ticket has skipped one turn, no more. */
+/* Tickets: a counter per row that every process draws from, so that a schedule indexed by it is followed exactly in
+ * turn, whoever asks. A process that dies with a ticket has skipped one turn, no more. */
 
 #include "libshm/region.h"
 

@@ -31,8 +31,8 @@ LAYERS = [
     (False, "process"),
     (False, "plan"),
     (False, "headers reply"),
-    (True, "http sse json wait secret"),
-    (True, "conf log sock event buf str"),
+    (True, "answer http sse json wait secret unserved"),
+    (True, "conf log sock event heap buf str"),
 ]
 
 # Where a word or a header may be seen: path prefixes. Everything else must do without.

@@ -368,7 +368,7 @@ def main():
     parser.add_argument("--programs", type=words(["nginx", "haproxy", "gatewayd"]),
                         default=["nginx", "haproxy", "gatewayd"], help="of nginx,haproxy,gatewayd")
     parser.add_argument("--build", metavar="DIR",
-                        help="measure the binaries of this build as they are; default build-release, brought up to date")
+                        help="measure this build as it is; default build-release, brought up to date first")
     parser.add_argument("--no-pin", action="store_true", help="leave it to the kernel who runs on which CPU")
     parser.add_argument("--json", metavar="FILE", help="every round's figures")
     options = parser.parse_args()

@@ -16,7 +16,8 @@ def refused(gw, *needles, code=1):
     said = result.err + result.out
     equal(result.code, code, "exit status (it said: %s)" % said)
     assert not SANITIZER.search(said), said
-    lines = [line for line in said.splitlines() if '"level":"warn"' not in line and all(word in line for word in needles)]
+    reasons = [line for line in said.splitlines() if '"level":"warn"' not in line]
+    lines = [line for line in reasons if all(needle in line for needle in needles)]
     equal(len(lines), 1, "lines with %s in what it said: %s" % (needles, said))
     assert len(said.splitlines()) <= 4, "that is too many words: %s" % said
     return lines[0]

@@ -18,12 +18,14 @@ struct row {
 #define CHAT "/chat/completions"
 
 static const struct row rows[] = {
-    {CHAT, "{\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}", false},
+    {CHAT, "{\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":\"hi\"},\"finish_reason\":\"stop\"}]}",
+     false},
     {CHAT "?v=1", "{\"choices\":[{\"message\":{\"content\":\"hi\"}}]}", false},
     {CHAT, "{\"choices\":[{\"message\":{\"content\":\"\"},\"finish_reason\":\"stop\"}]}", true},
     {CHAT, "{\"choices\":[{\"message\":{\"role\":\"assistant\",\"content\":null},\"finish_reason\":\"stop\"}]}", true},
     {CHAT, "{\"choices\":[{\"message\":{\"content\":\"\"},\"finish_reason\":\"length\"}]}", false},
-    {CHAT, "{\"choices\":[{\"message\":{\"content\":null,\"tool_calls\":[{\"id\":\"1\"}]},\"finish_reason\":\"stop\"}]}", false},
+    {CHAT, "{\"choices\":[{\"message\":{\"content\":null,\"tool_calls\":[{\"id\":\"1\"}]},"
+           "\"finish_reason\":\"stop\"}]}", false},
     {CHAT, "{\"choices\":[{\"message\":{\"content\":null,\"tool_calls\":[]},\"finish_reason\":\"stop\"}]}", true},
     {CHAT, "{\"choices\":[{\"message\":{\"content\":null,\"refusal\":\"no\"},\"finish_reason\":\"stop\"}]}", false},
     {CHAT, "{\"choices\":[{\"message\":{\"content\":\"\"}},{\"message\":{\"content\":\"x\"}}]}", false},

@@ -106,7 +106,8 @@ static void passes_down(void **state)
     } cases[] = {
         {{NULL}, ""},
         {{"Content-Type: text/event-stream; charset=utf-8", "x-ratelimit-remaining-requests: 5", "openai-version:1"},
-         "Content-Type: text/event-stream; charset=utf-8\r\nx-ratelimit-remaining-requests: 5\r\nopenai-version: 1\r\n"},
+         "Content-Type: text/event-stream; charset=utf-8\r\nx-ratelimit-remaining-requests: 5\r\n"
+         "openai-version: 1\r\n"},
         {{"X-Empty:", "X-A: 1", "X-A: 2"}, "X-Empty: \r\nX-A: 1\r\nX-A: 2\r\n"},
         {{"Connection: close", "Keep-Alive: 5", "Transfer-Encoding: chunked", "Upgrade: h2c", "Trailer: x",
           "Proxy-Authenticate: x", "X-A: 1"}, "X-A: 1\r\n"},

@@ -105,7 +105,7 @@ static void writes_whole_errors(void **state)
     buf_clear(&out);
     assert_int_equal(reply_error_whole(&out, &e, STR(""), false, 0, false), 0);
     assert_string_equal(undated(&out), "HTTP/1.1 429 Too Many Requests\r\nDate: D\r\nContent-Type: application/json\r\n"
-                                       "Content-Length: 137\r\nConnection: close\r\n\r\n"
+                                       "Content-Length: 138\r\nConnection: close\r\n\r\n"
                                        "{\"error\":{\"message\":\"Every endpoint is rate limited\","
                                        "\"type\":\"rate_limit_error\",\"param\":null,"
                                        "\"code\":\"rate_limit_exceeded\",\"request_id\":\"\"}}");
@@ -224,8 +224,8 @@ static void writes_whole_answers(void **state)
 
     (void)state;
     assert_int_equal(reply_whole(&out, 200, "text/plain", STR("healthy\n"), STR("req_2"), true, 1, false), 0);
-    assert_string_equal(undated(&out), "HTTP/1.1 200 OK\r\nDate: D\r\nX-Request-Id: req_2\r\nContent-Type: text/plain\r\n"
-                                       "Content-Length: 8\r\n\r\nhealthy\n");
+    assert_string_equal(undated(&out), "HTTP/1.1 200 OK\r\nDate: D\r\nX-Request-Id: req_2\r\n"
+                                       "Content-Type: text/plain\r\nContent-Length: 8\r\n\r\nhealthy\n");
     buf_clear(&out);
     assert_int_equal(reply_whole(&out, 503, "text/plain", STR("no\n"), (struct str){0}, true, 0, true), 0);
     assert_string_equal(undated(&out), "HTTP/1.1 503 Service Unavailable\r\nDate: D\r\nContent-Type: text/plain\r\n"

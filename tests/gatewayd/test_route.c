@@ -147,7 +147,8 @@ static void reads_bodies(void **state)
         {"{\"model\":\"org\\/claude\"}", "org/claude", "org\\/claude", "org/claude", "org/claude", false},
         {"{\"model\":\"gpt\\u002d4.1\"}", "gpt-4.1", "gpt\\u002d4.1", "gpt-4.1", "gpt-4.1", false},
         {"{\"m\\u006fdel\":\"fast\"}", "fast", "fast", "org/claude", "org/claude", false},
-        {"{\"messages\":[{\"model\":\"gpt-4.1\"}],\"model\":\"fast\"}", "fast", "fast", "org/claude", "org/claude", false},
+        {"{\"messages\":[{\"model\":\"gpt-4.1\"}],\"model\":\"fast\"}", "fast", "fast", "org/claude", "org/claude",
+         false},
         {"{\"messages\":[{\"content\":\"\\\"model\\\":\\\"gpt-4.1\\\"\"}],\"model\":\"fast\"}", "fast", "fast",
          "org/claude", "org/claude", false},
         {"{\"model\":\"unheard-of\"}", "unheard-of", "unheard-of", "unheard-of", NULL, false},
@@ -178,7 +179,8 @@ static void refuses_bodies(void **state)
 {
     static const char *const bad[] = {
         "{\"model\":\"fast\",\"model\":\"fast\"}", "{\"model\":\"fast\",\"m\\u006fdel\":\"gpt-4.1\"}", "{\"model\":3}",
-        "{\"model\":null}", "{\"model\":[\"fast\"]}", "{\"model\":\"fast\"", "{\"model\":\"fast\"} x", "[]", "fast", "{",
+        "{\"model\":null}", "{\"model\":[\"fast\"]}", "{\"model\":\"fast\"", "{\"model\":\"fast\"} x", "[]", "fast",
+        "{",
         "{\"model\":\"fast\",}", "{\"stream\":true,\"stream\":false,\"model\":\"fast\"}", " ", "\"fast\"",
     };
     struct rig rig;

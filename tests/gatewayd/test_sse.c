@@ -137,21 +137,27 @@ static const struct {
     {"event: ping\n\n", SSE_COMMENT, SAME},
 
     /* OpenAI, chat. */
-    {"data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}]}\n\n",
-     SSE_PREAMBLE, SSE_CONTENT},
+    {"data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},"
+     "\"finish_reason\":null}]}\n\n", SSE_PREAMBLE, SSE_CONTENT},
     {"data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[],"
      "\"function_call\":{}},\"finish_reason\":null}]}\n\n", SSE_PREAMBLE, SSE_CONTENT},
     {"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":null}]}\n\n", SSE_CONTENT, SAME},
     {"data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"\"}]}\n\n", SSE_CONTENT, SAME},
     {"data: {\"choices\":[{\"delta\":{\"reasoning_content\":\"Hm\"}}]}\n\n", SSE_CONTENT, SAME},
     {"data: {\"choices\":[{\"delta\":{\"refusal\":\"No\"}}]}\n\n", SSE_CONTENT, SAME},
-    {"data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"f\"}}]}}]}\n\n", SSE_CONTENT,
-     SAME},
-    {"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n", SSE_FINISH, SAME},
+    {"data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"f\"}}]}}]}\n\n",
+     SSE_CONTENT, SAME},
+    {"data: {\"choices\":[{\"delta\":{\"content\":\"x\"},\"finish_reason\":\"stop\"}]}\n\n", SSE_FINISH, SAME},
+    /* To stop without having said a word is no answer; to run into the caller's limit is one. */
+    {"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n", SSE_PREAMBLE, SSE_FINISH},
+    {"data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"length\"}]}\n\n", SSE_FINISH, SAME},
+    {"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"error\":null}\n\n", SSE_PREAMBLE, SSE_FINISH},
+    {"id: 3\ndata: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n", SSE_PREAMBLE, SSE_FINISH},
+    {"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"type\":\"x\"}\n\n", SSE_PREAMBLE, SSE_FINISH},
     {"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\" :\t\"length\"}]}\r\n\r\n",
      SSE_FINISH, SAME},
-    {"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}},{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n", SSE_FINISH,
-     SAME},
+    {"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}},{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n", SSE_CONTENT,
+     SSE_FINISH},
     {"data: {\"choices\":[],\"usage\":{\"total_tokens\":3}}\n\n", SSE_PREAMBLE, SSE_CONTENT},
     {"data: {\"choices\":null,\"usage\":{\"total_tokens\":3}}\n\n", SSE_PREAMBLE, SSE_CONTENT},
     {"data: {\"choices\":[],\"prompt_filter_results\":[{\"prompt_index\":0}]}\n\n", SSE_PREAMBLE, SSE_CONTENT},
@@ -164,7 +170,7 @@ static const struct {
     /* OpenAI, completions. */
     {"data: {\"choices\":[{\"text\":\"\",\"finish_reason\":null}]}\n\n", SSE_PREAMBLE, SSE_CONTENT},
     {"data: {\"choices\":[{\"text\":\"Hi\",\"finish_reason\":null}]}\n\n", SSE_CONTENT, SAME},
-    {"data: {\"choices\":[{\"text\":\"\",\"finish_reason\":\"stop\"}]}\n\n", SSE_FINISH, SAME},
+    {"data: {\"choices\":[{\"text\":\"\",\"finish_reason\":\"stop\"}]}\n\n", SSE_PREAMBLE, SSE_FINISH},
 
     /* OpenAI, responses: by the event's name, or the type in its data. */
     {"event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"error\":null}}\n\n", SSE_PREAMBLE,
@@ -191,10 +197,10 @@ static const struct {
     {"event: content_block_start\ndata: {\"type\":\"content_block_start\",\"content_block\":{\"text\":\"\"}}\n\n",
      SSE_PREAMBLE, SSE_CONTENT},
     {"event: ping\ndata: {\"type\": \"ping\"}\n\n", SSE_PREAMBLE, SSE_CONTENT},
-    {"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"Hi\"}}\n\n", SSE_CONTENT,
-     SAME},
-    {"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n", SSE_CONTENT,
-     SAME},
+    {"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"Hi\"}}\n\n",
+     SSE_CONTENT, SAME},
+    {"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n",
+     SSE_CONTENT, SAME},
     {"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n", SSE_TERMINAL, SAME},
     {"data: {\"type\":\"message_stop\"}\n\n", SSE_TERMINAL, SAME},
     {"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"m\"}}\n\n",
@@ -221,13 +227,15 @@ static const struct {
     {"event: content_block_delta\ndata: {\"choices\":[{\"delta\"\n\n", SSE_BAD, SAME},
     {"data: [1,2]\n\n", SSE_BAD, SAME},
     {"data: [DONE\n\n", SSE_BAD, SAME},
+    {"data: {\"choices\":\ndata: []}\n\n", SSE_CONTENT, SAME}, /* over two lines: allowed, and not looked into */
 
     /* An answer that talks about all this. */
-    {"data: {\"choices\":[{\"delta\":{\"content\":\"\\\"finish_reason\\\":\\\"stop\\\"\"},\"finish_reason\":null}]}\n\n",
-     SSE_CONTENT, SAME},
+    {"data: {\"choices\":[{\"delta\":{\"content\":\"\\\"finish_reason\\\":\\\"stop\\\"\"},"
+     "\"finish_reason\":null}]}\n\n", SSE_CONTENT, SAME},
     {"data: {\"choices\":[{\"delta\":{\"content\":\"\\\"finish_reason\\\":\\\"stop\\\"\"}}]}\n\n", SSE_CONTENT, SAME},
     {"data: {\"choices\":[{\"delta\":{\"content\":\"finish_reason\"}}]}\n\n", SSE_CONTENT, SAME},
-    {"data: {\"choices\":[{\"delta\":{\"content\":\"finish_reason\"},\"finish_reason\":\"stop\"}]}\n\n", SSE_FINISH, SAME},
+    {"data: {\"choices\":[{\"delta\":{\"content\":\"finish_reason\"},\"finish_reason\":\"stop\"}]}\n\n", SSE_FINISH,
+     SAME},
     {"data: {\"choices\":[{\"delta\":{\"content\":\"finish_reason\",\"x\":\"stop\"}}]}\n\n", SSE_CONTENT, SAME},
     {"data: {\"choices\":[{\"delta\":{\"content\":\"\\\"error\\\": {}\"}}]}\n\n", SSE_CONTENT, SAME},
     {"data: {\"choices\":[{\"delta\":{\"content\":\"error\"}}]}\n\n", SSE_CONTENT, SAME},

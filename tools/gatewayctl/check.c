@@ -9,6 +9,7 @@
 
 #include "gatewayd/conf.h"
 #include "gatewayd/secret.h"
+#include "gatewayd/unserved.h"
 #include "tools/gatewayctl/args.h"
 #include "tools/gatewayctl/command.h"
 #include "tools/gatewayctl/out.h"
@@ -76,8 +77,10 @@ int command_check(const struct ctl *ctl, int argc, char **argv)
     struct conf_problems problems = {0};
     struct conf *conf = NULL;
     int result = conf_load(file, &conf, &problems);
-    if (result == 0)
+    if (result == 0) {
+        unserved_check(conf, &problems);
         result = try_keys(conf, &problems);
+    }
     if (result < 0)
         out_must(NULL);
     bool good = result == 0 && problems.count == 0;

@@ -74,9 +74,9 @@ static void print_json(const struct gws_region *region, uint64_t now)
             continue;
         json_t *row = json_pack("{s:I, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "slot", (json_int_t)slot,
                                 "pid", (json_int_t)shown_pid(&info), "role", role_name(info.role), "state", state,
-                                "generation", (json_int_t)info.config, "in_flight", (json_int_t)info.in_flight, "connections",
-                                (json_int_t)info.connections, "requests", (json_int_t)info.requests, "uptime_s",
-                                (json_int_t)uptime_s(&info, now), "restarts", (json_int_t)info.restarts);
+                                "generation", (json_int_t)info.config, "in_flight", (json_int_t)info.in_flight,
+                                "connections", (json_int_t)info.connections, "requests", (json_int_t)info.requests,
+                                "uptime_s", (json_int_t)uptime_s(&info, now), "restarts", (json_int_t)info.restarts);
         json_array_append_new(list, out_must(row));
     }
     out_json(json_pack("{s:o}", "workers", list));

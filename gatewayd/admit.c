@@ -196,6 +196,8 @@ void admit_settle(struct gws_region *region, struct ticket *ticket, struct verdi
     ticket->succeeded = verdict.class == CLASS_OK;
     const struct plan_target *t = c->target;
     struct effect effect = effects[verdict.class];
+    if (verdict.class == CLASS_OVERLOAD && verdict.status == 429) /* "slow_down": a matter of rate after all */
+        effect.pair = GWS_THROTTLED;
     if (loss_known && effect.endpoint == GWS_FAILED)
         effect.endpoint = GWS_NEUTRAL;
     if (loss_known && verdict.class == CLASS_CUT)

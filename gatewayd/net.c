@@ -57,13 +57,14 @@ static void prefer_the_younger(int fd)
     setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program);
 }
 
-static int bind_tcp(struct listener *l, const struct addrinfo *info, bool beside, char *why, size_t size)
+static int bind_tcp(struct listener *l, const struct addrinfo *info, bool beside, bool may_be_us, char *why,
+                    size_t size)
 {
     struct sockaddr_storage bound;
     socklen_t len = sizeof bound;
     int on = 1;
     uint16_t port = ((const struct sockaddr_in *)(const void *)info->ai_addr)->sin_port;
-    if (!beside && port != 0 && answers(info->ai_addr, info->ai_addrlen))
+    if (!may_be_us && port != 0 && answers(info->ai_addr, info->ai_addrlen))
         return refuse(why, size, l->where, "something is listening there already; stop it or choose another port");
     l->fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (l->fd < 0)
@@ -84,7 +85,8 @@ static int bind_tcp(struct listener *l, const struct addrinfo *info, bool beside
     return 0;
 }
 
-static int open_tcp(struct listener *l, const struct conf_listen *conf, bool beside, char *why, size_t size)
+static int open_tcp(struct listener *l, const struct conf_listen *conf, bool beside, bool may_be_us, char *why,
+                    size_t size)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *info = NULL;
     char port[8];
@@ -92,7 +94,7 @@ static int open_tcp(struct listener *l, const struct conf_listen *conf, bool bes
     int rc = getaddrinfo(conf->host && conf->host[0] ? conf->host : NULL, port, &hints, &info);
     if (rc != 0)
         return refuse(why, size, l->where, gai_strerror(rc));
-    rc = bind_tcp(l, info, beside, why, size);
+    rc = bind_tcp(l, info, beside, may_be_us, why, size);
     freeaddrinfo(info);
     return rc;
 }
@@ -156,6 +158,19 @@ static const struct listener *find(const struct listeners *listeners, const char
     return NULL;
 }
 
+static bool on_port(const struct listeners *listeners, uint16_t port)
+{
+    char suffix[8];
+    int len = snprintf(suffix, sizeof suffix, ":%u", port);
+    for (size_t i = 0; i < listeners->count; i++) {
+        size_t total = strlen(listeners->list[i].where);
+        if (!listeners->list[i].is_unix && total > (size_t)len &&
+            strcmp(listeners->list[i].where + total - (size_t)len, suffix) == 0)
+            return true;
+    }
+    return false;
+}
+
 int net_open(struct listeners *listeners, const struct conf *conf, struct listeners *old, bool beside, char *why,
              size_t why_size)
 {
@@ -173,8 +188,10 @@ int net_open(struct listeners *listeners, const struct conf *conf, struct listen
             *l = *kept;
             continue;
         }
+        /* What answers on another address of a port of ours may well be ourselves. */
+        bool may_be_us = beside || (old && !l->is_unix && on_port(old, conf->listen[i].port));
         int rc = l->is_unix ? open_unix(l, &conf->listen[i], beside, why, why_size)
-                            : open_tcp(l, &conf->listen[i], beside, why, why_size);
+                            : open_tcp(l, &conf->listen[i], beside, may_be_us, why, why_size);
         if (rc != 0) {
             net_close(&made, old);
             return 1;

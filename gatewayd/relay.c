@@ -17,7 +17,8 @@ void relay_fini(struct relay *relay)
 void relay_reset(struct relay *relay)
 {
     relay->mode = RELAY_NONE;
-    relay->committed = relay->finished = relay->terminal = relay->failed = relay->content = false;
+    relay->committed = relay->finished = relay->terminal = relay->failed = relay->content = relay->slow = false;
+    relay->pausable = true;
     relay->bytes = relay->events = relay->dropped = 0;
     relay->scanned = 0;
     buf_clear(&relay->held);
@@ -174,8 +175,11 @@ static enum upstream_flow whole_body(struct relay *relay, struct str in)
 enum upstream_flow relay_body(struct relay *relay, const char *bytes, size_t len)
 {
     struct str in = {bytes, len};
-    if (relay->committed && sock_full(relay->client))
+    if (relay->committed && relay->pausable && sock_full(relay->client))
         return UPSTREAM_PAUSE;
+    relay->slow = relay->committed && sock_pending(relay->client) > RELAY_UNREAD_MAX;
+    if (relay->slow)
+        return UPSTREAM_ABORT;
     switch (relay->mode) {
     case RELAY_EVENTS:
         return events_body(relay, in);

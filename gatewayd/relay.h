@@ -11,7 +11,7 @@
 #include "gatewayd/sse.h"
 #include "gatewayd/upstream.h"
 
-enum { RELAY_WHOLE_MAX = 1024 * 1024, RELAY_ERROR_MAX = 64 * 1024 };
+enum { RELAY_WHOLE_MAX = 1024 * 1024, RELAY_ERROR_MAX = 64 * 1024, RELAY_UNREAD_MAX = 4 * 1024 * 1024 };
 
 enum relay_mode {
     RELAY_NONE,
@@ -29,6 +29,8 @@ struct relay {
     bool finished; /* a finish reason has passed */
     bool terminal; /* the end of the answer was announced */
     bool failed;   /* the stream carried an error; nothing after it was passed on */
+    bool pausable; /* the upstream can be slowed; else a reader that falls too far behind is given up */
+    bool slow;     /* it was */
     bool content;  /* something of the answer has passed or is held */
     uint64_t bytes; /* of the answer's body, passed to the client */
     uint64_t events;

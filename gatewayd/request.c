@@ -244,8 +244,8 @@ static enum step_result fail_exhausted(struct request *r)
     if (s.tried > 0 && !rate) {
         struct str quote = quote_of(r);
         char *text = r->verdict.status
-                         ? arena_printf(&r->arena, "All endpoints failed. The last answered %d: %.*s",
-                                        r->verdict.status, (int)quote.len, quote.at)
+                         ? arena_printf(&r->arena, "All endpoints failed. The last answered %d%s%.*s",
+                                        r->verdict.status, quote.len ? ": " : "", (int)quote.len, quote.at)
                          : arena_printf(&r->arena, "All endpoints failed. The last one: %s", r->why);
         return text ? fail(r, 502, "server_error", "all_endpoints_failed", text) : fail_here(r);
     }
@@ -413,6 +413,7 @@ static enum step_result judge(struct request *r)
     if (!classify_fails_over(r->verdict.class))
         return NEXT;
     r->last[r->index] = r->verdict;
+    r->failed_us += r->done_us - r->sent_us;
     admit_release(region, &r->ticket);
     if (only_once(r))
         return fail_exhausted(r);
@@ -448,6 +449,11 @@ static enum step_result relay(struct request *r)
         r->outcome = "client left";
         return DONE;
     }
+    if (answer->slow) {
+        r->outcome = "client too slow";
+        r->keep_alive = false;
+        return DONE;
+    }
     bool whole = answer->mode == RELAY_EVENTS && (answer->finished || answer->terminal) && !answer->failed;
     if (answer->committed && !whole && (r->end != UPSTREAM_COMPLETE || answer->failed))
         return cut_off(r, "The upstream's answer was cut off");
@@ -473,6 +479,7 @@ static enum upstream_flow on_head(void *owner, const struct upstream_response *r
     r->first_us = event_clock_us();
     relay_begin(&r->relay, response);
     r->relay.chunked = r->head->minor > 0;
+    r->relay.pausable = !upstream_is_shared(r->transfer);
     r->relay.closing = ends_with_done(r->route.upstream_path) ? STR("data: [DONE]\n\n") : (struct str){0};
     return UPSTREAM_TAKEN;
 }
@@ -526,7 +533,7 @@ static void on_commit(struct relay *relay)
 static int add_gateway_headers(struct request *r, struct buf *out)
 {
     const struct plan_candidate *c = r->ticket.candidate;
-    uint64_t upstream = (r->first_us ? r->first_us : event_clock_us()) - r->sent_us;
+    uint64_t upstream = r->failed_us + (r->first_us ? r->first_us : event_clock_us()) - r->sent_us;
     uint64_t total = event_clock_us() - r->began_us;
     int rc = 0;
     if (r->service->plan->conf->expose) {
@@ -569,7 +576,8 @@ static int make_head(struct relay *relay, struct buf *out, size_t length)
         rc = headers_down(r->response->headers, r->response->header_count, out);
     if (rc == 0)
         rc = add_gateway_headers(r, out);
-    return rc ? rc : reply_end_head(out, length, r->keep_alive, r->head->minor);
+    bool bodiless = r->response->status == 204 || r->response->status == 304;
+    return rc ? rc : reply_end_head(out, bodiless ? REPLY_NO_BODY : length, r->keep_alive, r->head->minor);
 }
 
 /* An error of ours instead of an answer. */
@@ -721,7 +729,7 @@ void request_begin(struct request *r, const struct http_request *head, struct st
     r->active = true;
     r->step = 0;
     r->began_us = event_clock_us();
-    r->sent_us = r->first_us = r->done_us = 0;
+    r->sent_us = r->first_us = r->done_us = r->failed_us = 0;
     r->keep_alive = head->keep_alive && !r->service->draining;
     r->attempts = 0;
     r->status = 0;
@@ -740,7 +748,7 @@ static void log_end(struct request *r)
 {
     uint64_t now = event_clock_us();
     bool answered = r->relay.committed && r->ticket.candidate;
-    uint64_t upstream = r->sent_us ? (r->done_us > r->sent_us ? r->done_us : now) - r->sent_us : 0;
+    uint64_t upstream = r->failed_us + (answered ? (r->done_us > r->sent_us ? r->done_us : now) - r->sent_us : 0);
     struct account_record record = {
         .id = r->id,
         .method = r->head->method,

@@ -632,6 +632,12 @@ void upstream_resume(struct transfer *t)
     }
 }
 
+bool upstream_is_shared(const struct transfer *t)
+{
+    long version = 0;
+    return curl_easy_getinfo(t->easy, CURLINFO_HTTP_VERSION, &version) == CURLE_OK && version >= CURL_HTTP_VERSION_2_0;
+}
+
 bool upstream_loss_known(struct transfer *t)
 {
     struct upstream *up = t->up;

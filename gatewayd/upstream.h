@@ -78,6 +78,10 @@ void upstream_turn(struct upstream *up);
 /* Continue after UPSTREAM_PAUSE. */
 void upstream_resume(struct transfer *transfer);
 
+/* Whether its connection carries other streams as well (HTTP/2). Such a transfer must not be paused: what the peer has
+ * sent of it already would stand in the way of all the others. */
+bool upstream_is_shared(const struct transfer *transfer);
+
 /* Whether the connection that carried it is shared with other streams, and was already reported lost by one of them. */
 bool upstream_loss_known(struct transfer *transfer);
 

@@ -240,8 +240,8 @@ static int find_or_make(struct gws_region *region, struct entry *entry)
     withdraw(&range.rows[row]);
     if (entry->kind == GWS_KIND_LIMIT) {
         clear_limit(region, (uint32_t)row);
-    } else {
-        clear_domain(region, (uint32_t)row);
+    } else if (word_load_relaxed(&range.rows[row].state) >> KIND_BITS > 1) {
+        clear_domain(region, (uint32_t)row); /* one that was never used is clean, and its cleaning no event */
     }
     if (entry->kind == GWS_KIND_ENDPOINT) {
         number = free_endpoint(region);

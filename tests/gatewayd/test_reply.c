@@ -205,7 +205,9 @@ static void ends_heads(void **state)
         {SIZE_MAX, true, 1, "Transfer-Encoding: chunked\r\n\r\n"},
         {SIZE_MAX, false, 1, "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"},
         {SIZE_MAX, false, 0, "Connection: close\r\n\r\n"},
-        {SIZE_MAX - 1, true, 1, "Content-Length: 18446744073709551614\r\n\r\n"},
+        {REPLY_NO_BODY, true, 1, "\r\n"},
+        {REPLY_NO_BODY, false, 1, "Connection: close\r\n\r\n"},
+        {SIZE_MAX - 2, true, 1, "Content-Length: 18446744073709551613\r\n\r\n"},
     };
     struct buf out = {0};
 

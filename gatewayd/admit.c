@@ -6,9 +6,9 @@
 #include "libshm/stat.h"
 
 /*
- * The order is fixed: what costs nothing to ask (orders, cooldowns) first, then the bulkhead, the rate, the two breakers.
- * The breakers come last because their half-open permits are few, and a permit given back is a neutral trial that somebody
- * else could have had.
+ * The order is fixed: what costs nothing to ask (orders, cooldowns) first, then the bulkhead, the rate, the two
+ * breakers. The breakers come last because their half-open permits are few, and a permit given back is a neutral trial
+ * that somebody else could have had.
  */
 
 static bool is_cooling(struct gws_region *region, const struct plan_candidate *c, uint64_t now, struct refused *refused)
@@ -72,7 +72,9 @@ static bool take_breakers(struct gws_region *region, const struct plan_candidate
 {
     const struct plan_target *t = c->target;
     uint64_t until = 0;
-    if (gws_breaker_permit(region, t->row, &t->breaker, now, &ticket->endpoint, &until) == GWS_GO) {
+    /* The endpoint's trials are few, and each one that is given and taken back is written down: ask the pair first. */
+    if (gws_breaker_peek(region, c->pair_row, &c->breaker, now, &until) == GWS_GO &&
+        gws_breaker_permit(region, t->row, &t->breaker, now, &ticket->endpoint, &until) == GWS_GO) {
         if (gws_breaker_permit(region, c->pair_row, &c->breaker, now, &ticket->pair, &until) == GWS_GO)
             return true;
         gws_breaker_report(region, t->row, &t->breaker, ticket->endpoint, GWS_NEUTRAL, now, 0, 0);
@@ -123,6 +125,7 @@ struct effect {
 static const struct effect effects[] = {
     [CLASS_OK] = {GWS_OK, GWS_OK, GWS_STAT_OK},
     [CLASS_CLIENT] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_REFUSED},
+    [CLASS_CONTEXT] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_REFUSED},
     [CLASS_AUTH] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_FAILED},
     [CLASS_QUOTA] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_THROTTLED},
     [CLASS_RATE] = {GWS_OK, GWS_THROTTLED, GWS_STAT_THROTTLED},
@@ -172,6 +175,7 @@ static void settle_cooldowns(struct gws_region *region, const struct ticket *tic
 static void settle_late_cut(struct gws_region *region, struct ticket *ticket, uint64_t now)
 {
     const struct plan_candidate *c = ticket->candidate;
+    ticket->succeeded = false;
     gws_stat_count(region, c->target->endpoint, GWS_STAT_FAILED);
     if (!ticket->pair.trial)
         gws_breaker_report(region, c->pair_row, &c->breaker, ticket->pair, GWS_FAILED, now, 0, secret_random32());
@@ -184,13 +188,16 @@ void admit_settle(struct gws_region *region, struct ticket *ticket, struct verdi
         return;
     uint64_t now = gws_clock_ms(region);
     if (ticket->settled) {
-        if (verdict.class == CLASS_CUT)
+        if (verdict.class == CLASS_CUT && ticket->succeeded)
             settle_late_cut(region, ticket, now);
         return;
     }
     ticket->settled = true;
+    ticket->succeeded = verdict.class == CLASS_OK;
     const struct plan_target *t = c->target;
     struct effect effect = effects[verdict.class];
+    if (verdict.class == CLASS_OVERLOAD && verdict.status == 429) /* "slow_down": a matter of rate after all */
+        effect.pair = GWS_THROTTLED;
     if (loss_known && effect.endpoint == GWS_FAILED)
         effect.endpoint = GWS_NEUTRAL;
     if (loss_known && verdict.class == CLASS_CUT)

@@ -2,9 +2,9 @@
 #define GATEWAYD_ADMIT_H
 
 /*
- * Admission to one candidate: everything a try needs from the shared region is taken together or not at all, and carried
- * in a ticket that is settled and released exactly once. A ticket is a value; dying with one leaves only what heals by
- * itself (a lease, a rate) or is erased with the process's slot (the bulkhead).
+ * Admission to one candidate: everything a try needs from the shared region is taken together or not at all, and
+ * carried in a ticket that is settled and released exactly once. A ticket is a value; dying with one leaves only what
+ * heals by itself (a lease, a rate) or is erased with the process's slot (the bulkhead).
  */
 
 #include "gatewayd/classify.h"
@@ -33,6 +33,7 @@ struct ticket {
     uint16_t cool_account;
     uint64_t taken_ms;
     bool settled;
+    bool succeeded; /* settled as a success, and not cut since */
 };
 
 /* 0 with the ticket; 1 refused. */
@@ -43,8 +44,8 @@ int admit_take(struct gws_region *region, const struct plan_candidate *candidate
 bool admit_peek(struct gws_region *region, const struct plan_candidate *candidate, struct refused *refused);
 
 /*
- * Tell the shared words how the try went; only the first call counts, except that a cut after a success is told as well.
- * `loss_known`: the lost connection was already reported by another stream it carried.
+ * Tell the shared words how the try went; only the first call counts, except that a cut after a success is told as
+ * well. `loss_known`: the lost connection was already reported by another stream it carried.
  */
 void admit_settle(struct gws_region *region, struct ticket *ticket, struct verdict verdict, bool loss_known);
 

@@ -15,7 +15,8 @@
 
 /*
  * A child that dies is replaced at once, unless it died soon after its start: then the pause doubles, so that a worker
- * that cannot run does not turn the machine's time into forks. Its slot is freed here, after waitpid() and never before.
+ * that cannot run does not turn the machine's time into forks. Its slot is freed here, after waitpid() and never
+ * before.
  */
 
 enum { YOUNG_MS = 1000, FIRST_PAUSE_MS = 100, LONGEST_PAUSE_MS = 10000 };
@@ -69,7 +70,7 @@ static _Noreturn void be(const struct child *child, const struct nursery *nurser
     else
         snprintf(process.who, sizeof process.who, "steward");
     log_setup((enum log_level)nursery->log_level, nursery->json_log, process.who);
-    secret_scrub_environment(child->generation->conf);
+    secret_forked();
     int rc = child->role == GWS_ROLE_WORKER ? worker_main(&process, &child->generation->listeners)
                                             : steward_main(&process);
     gws_region_close(&process.region);

@@ -12,6 +12,7 @@
 enum outcome_class {
     CLASS_OK,
     CLASS_CLIENT,    /* the request's own fault: straight back, as the upstream said it */
+    CLASS_CONTEXT,   /* too long for this model, and perhaps not for another */
     CLASS_AUTH,      /* the gateway's credential was refused */
     CLASS_QUOTA,     /* the account has no money or quota left: waiting will not cure it soon */
     CLASS_RATE,      /* too many requests: wait */
@@ -34,18 +35,24 @@ struct verdict {
 /* Short lower-case names for logs and messages: "rate", "server" … */
 const char *classify_name(enum outcome_class class);
 
-/* A whole response other than a success. `now_real_s`: seconds since the epoch, for dates without a Date to compare to. */
+/*
+ * A whole response other than a success, by what its body calls the error before what its status does. `now_real_s`:
+ * seconds since the epoch, for dates without a Date to compare to. A rate limit's wait may be implied by counters, an
+ * overload's or a quota's must be asked for: those end with a window that has nothing to do with it.
+ */
 struct verdict classify_response(int status, const struct http_header *headers, unsigned count, struct str body,
                                  int64_t now_real_s);
 
+/*
+ * The error in the body of a success, or in the data of an event of its stream: never called OK when the body says that
+ * it is an error, CLASS_INVALID when it does not say which. CLASS_OK when it holds none, which leaves open whether it
+ * holds an answer. `status` and the headers are the response's.
+ */
+struct verdict classify_error_body(int status, const struct http_header *headers, unsigned count, struct str body,
+                                   int64_t now_real_s);
+
 /* An end that is not UPSTREAM_COMPLETE. */
 struct verdict classify_end(enum upstream_end end);
-
-/* Whether the answer to an unstreamed request is no answer: an error in place of one. */
-bool classify_invalid(struct str body);
-
-/* The wait named by the headers, in ms, or GWS_NO_WAIT. */
-int64_t classify_wait(const struct http_header *headers, unsigned count, int64_t now_real_s);
 
 /* Whether another endpoint should be asked after this. */
 bool classify_fails_over(enum outcome_class class);

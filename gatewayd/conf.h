@@ -3,8 +3,8 @@
 
 /*
  * The configuration: read from YAML, checked whole, then immutable. A new configuration means new workers, so nothing
- * here is ever changed after conf_load(). All problems of a file are collected and reported in one go, each with its line
- * and column. All strings live in the configuration's own arena.
+ * here is ever changed after conf_load(). All problems of a file are collected and reported in one go, each with its
+ * line and column. All strings live in the configuration's own arena.
  *
  * Durations are milliseconds, sizes bytes, percentages hundredths of a percent, money micro-dollars.
  */
@@ -291,9 +291,9 @@ struct conf {
 };
 
 /*
- * Read and check a file ("-" is stdin). On success `*conf` is a configuration to be freed with conf_free() and there are
- * no problems. Otherwise returns 1 with at least one problem, or -ENOMEM. Warnings do not exist: a file is good or bad.
- * `problems` is zeroed by the caller and added to; at most 1000 are kept.
+ * Read and check a file ("-" is stdin). On success `*conf` is a configuration to be freed with conf_free() and there
+ * are no problems. Otherwise returns 1 with at least one problem, or -ENOMEM. Warnings do not exist: a file is good or
+ * bad. `problems` is zeroed by the caller and added to; at most 1000 are kept.
  */
 int conf_load(const char *file, struct conf **conf, struct conf_problems *problems);
 /* The same for text in memory; `name` stands in for the file in messages. */

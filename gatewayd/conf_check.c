@@ -148,13 +148,10 @@ static void check_sealed(struct conf_reader *r, const struct conf_key *key)
 
 static void check_endpoint(struct conf_reader *r, struct conf_endpoint *e, const struct conf_node *node)
 {
-    const struct conf_node *health = conf_child(node, "health");
 
     not_less(r, conf_child(node, "breaker"), "max_open", e->breaker.max_open, "open", e->breaker.open);
     not_less(r, conf_child(node, "cooldown"), "max", e->cooldown.max, "default", e->cooldown.standard);
     not_less(r, conf_child(node, "quota"), "max", e->quota.max, "default", e->quota.standard);
-    if (e->health.on)
-        not_less(r, health, "interval", e->health.interval, "timeout", e->health.timeout);
     if (e->proxy && e->unix_socket)
         conf_bad(r, place(node, "proxy", NULL), "proxy: a proxy cannot reach a Unix socket");
     check_limits(r, &e->limits, conf_child(node, "limits"));

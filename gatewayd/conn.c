@@ -11,10 +11,10 @@
 #include "libshm/slot.h"
 
 /*
- * A connection reads one request whole, hands it on, and goes back to reading when it has ended. While a request is busy its
- * bytes must not move, because everything points into them: what a pipelining client sends meanwhile goes into the room
- * that is left, and when there is none it waits in the kernel. Closing is lazy: a closed connection is freed when nobody
- * can be holding it.
+ * A connection reads one request whole, hands it on, and goes back to reading when it has ended. While a request is
+ * busy its bytes must not move, because everything points into them: what a pipelining client sends meanwhile goes into
+ * the room that is left, and when there is none it waits in the kernel. Closing is lazy: a closed connection is freed
+ * when nobody can be holding it.
  */
 
 enum { READ_SIZE = 4096, LINGER_MS = 2000, LINGER_BYTES = 1024 * 1024, DRAIN_IDLE_MS = 10000, KEEP_BUFFER = 64 * 1024 };
@@ -107,9 +107,8 @@ static void close_now(struct conn *c)
         request_client_left(&c->exchange->request);
     exchange_give(c);
     event_timer_stop(&c->timer);
-    event_io_watch(&c->sock.io, 0);
+    sock_fini(&c->sock);
     close(c->sock.fd);
-    buf_fini(&c->sock.out);
     if (c->next)
         c->next->prev = c->prev;
     *(c->prev ? &c->prev->next : &conns->open) = c->next;
@@ -142,6 +141,7 @@ static void finish(struct conn *c)
         close_now(c);
     } else if (sock_pending(&c->sock) > 0) {
         c->state = CONN_FLUSH;
+        c->sock.awaited = true;
         set_deadline(c, c->conns->service->plan->conf->limits.idle_timeout);
         sock_watch(&c->sock, false);
     } else {
@@ -201,6 +201,10 @@ static enum progress read_head(struct conn *c)
         refuse(c, 431, "request_too_large", "The request's head is larger than limits.header allows");
         return OVER;
     }
+    if (used == HTTP_TOO_MANY) {
+        refuse(c, 431, "request_too_large", "The request has more headers than any client needs");
+        return OVER;
+    }
     if (used < 0) {
         refuse(c, 400, "bad_request", why ? why : "This is not HTTP/1.1");
         return OVER;
@@ -231,7 +235,7 @@ static enum progress read_chunks(struct conn *c)
     x->body_len += payload;
     memmove(data + payload, data + used, len - (size_t)used);
     x->in.end -= (size_t)used - payload;
-    if (x->body_len > c->conns->service->plan->conf->limits.body) {
+    if (x->body_len + x->chunked.left > c->conns->service->plan->conf->limits.body) {
         refuse(c, 413, "request_too_large", "The request's body is larger than limits.body allows");
         return OVER;
     }
@@ -306,7 +310,7 @@ static void idle(struct conn *c)
     uint32_t ms = conns->service->plan->conf->limits.idle_timeout;
     exchange_give(c);
     if (conns->service->draining && conns->stopping) {
-        close_now(c);
+        finish(c); /* its last answer may still be on its way */
         return;
     }
     set_deadline(c, conns->service->draining && ms > DRAIN_IDLE_MS ? DRAIN_IDLE_MS : ms);
@@ -432,6 +436,7 @@ void conns_accept(struct conns *conns, int fd)
     c->conns = conns;
     c->sock.fd = fd;
     c->sock.drained = drained;
+    c->sock.batch = &conns->batch;
     event_io_init(&c->sock.io, conns->service->loop, fd, ready);
     event_timer_init(&c->timer, conns->service->loop, timed_out);
     c->next = conns->open;
@@ -458,7 +463,9 @@ void conns_drain(struct conns *conns, bool stopping)
         next = c->next;
         if (c->state != CONN_HEAD || c->exchange)
             continue;
-        if (conns->stopping)
+        if (conns->stopping && sock_pending(&c->sock) > 0)
+            finish(c);
+        else if (conns->stopping)
             close_now(c);
         else
             set_deadline(c, DRAIN_IDLE_MS);
@@ -469,6 +476,7 @@ void conns_drain(struct conns *conns, bool stopping)
 
 void conns_turn(struct conns *conns)
 {
+    sock_batch_flush(&conns->batch);
     while (conns->dead) {
         struct conn *c = conns->dead;
         conns->dead = c->next;

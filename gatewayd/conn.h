@@ -7,6 +7,7 @@
  */
 
 #include "gatewayd/service.h"
+#include "gatewayd/sock.h"
 
 struct conn;
 struct exchange;
@@ -18,6 +19,7 @@ struct conns {
     struct exchange *spare;
     uint32_t count;
     size_t buffered; /* bytes of request bodies held */
+    struct sock_batch batch;
     bool stopping;   /* idle connections are closed at once, not only when their time is up */
     void (*emptied)(struct conns *self); /* the last connection has closed while draining */
 };
@@ -32,7 +34,7 @@ void conns_accept(struct conns *conns, int fd);
 /* Finish: requests in flight are answered, then their connections close; with `stopping`, idle ones close now. */
 void conns_drain(struct conns *conns, bool stopping);
 
-/* Free what was closed; the process calls it before its loop sleeps. */
+/* Hand over what answers have gathered, and free what was closed; the process calls it before its loop sleeps. */
 void conns_turn(struct conns *conns);
 
 #endif

@@ -16,15 +16,15 @@
 #include "gatewayd/master.h"
 
 /*
- * The simulators are the same llmsim that tests use, on Unix sockets in a directory of the demo's own, so the demo needs
- * no port but the gateway's. They die with the master: the kernel sees to it, however the master ends.
+ * The simulators are the same llmsim that tests use, on Unix sockets in a directory of the demo's own, so the demo
+ * needs no port but the gateway's. They die with the master: the kernel sees to it, however the master ends.
  */
 
 enum { SIMS = 3, PORT = 8080 };
 
 static const char *const names[SIMS] = {"us-east", "eu-west", "singapore"};
 
-static char directory[64] = "/tmp/gatewayd-demo.XXXXXX";
+static char directory[64]; /* on memory where there is one: a region belongs there */
 static pid_t sims[SIMS];
 
 static const char config_format[] =
@@ -40,21 +40,27 @@ static const char config_format[] =
     "  - {name: eu-west, url: \"unix:%s/eu-west.sock:/v1\", key: none}\n"
     "  - {name: singapore, url: \"unix:%s/singapore.sock:/v1\", key: none, priority: 2}\n";
 
-/* Beside our own binary, in a build tree beside its directory, else wherever the shell would find it. */
+/* A program of ours: beside our own binary, in a build tree beside its directory, else wherever the shell finds it. */
+static const char *tool(const char *name, char *path, size_t size)
+{
+    static const char *const places[] = {"", "../tools/"};
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = '\0';
+    char *slash = strrchr(self, '/');
+    for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
+        slash[1] = '\0';
+        snprintf(path, size, "%s%s%s", self, places[i], name);
+        if (access(path, X_OK) == 0)
+            return path;
+    }
+    return name;
+}
+
 static void exec_llmsim(const char *const argv[])
 {
-    static const char *const places[] = {"llmsim", "../tools/llmsim"};
-    char self[PATH_MAX], path[PATH_MAX + 32];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n > 0) {
-        self[n] = '\0';
-        *strrchr(self, '/') = '\0';
-        for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-            snprintf(path, sizeof path, "%s/%s", self, places[i]);
-            execv(path, (char *const *)argv);
-        }
-    }
-    execvp("llmsim", (char *const *)argv);
+    char path[PATH_MAX + 32];
+    execvp(tool("llmsim", path, sizeof path), (char *const *)argv);
     fprintf(stderr, "gatewayd: cannot find llmsim beside gatewayd or in PATH\n");
     _exit(127);
 }
@@ -111,11 +117,13 @@ static void greet(void)
 {
     const char *json = "-H 'Content-Type: application/json' "
                        "-d '{\"model\":\"demo\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]";
+    char path[PATH_MAX + 32];
     printf("\ngatewayd is serving three simulated endpoints. Try, from another terminal:\n\n");
     printf("  curl http://127.0.0.1:%d/v1/chat/completions %s}'\n\n", PORT, json);
     printf("  curl --unix-socket %s/gatewayd.sock http://localhost/v1/chat/completions %s}'\n\n", directory, json);
     printf("  curl -N http://127.0.0.1:%d/v1/chat/completions %s,\"stream\":true}'\n\n", PORT, json);
-    printf("  gatewayctl --state %s/state status\n\nCtrl-C stops everything.\n\n", directory);
+    printf("  %s --state %s/state status\n\nCtrl-C stops everything.\n\n", tool("gatewayctl", path, sizeof path),
+           directory);
     fflush(stdout);
 }
 
@@ -123,8 +131,10 @@ static int start_all(struct conf **conf, char *text, size_t text_size)
 {
     char why[256];
     struct conf_problems problems = {0};
+    snprintf(directory, sizeof directory, "%s/gatewayd-demo.XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (!mkdtemp(directory) || chmod(directory, 0755) != 0) {
-        log_error("cannot make a directory for the demo in /tmp: %s", strerror(errno));
+        log_error("cannot make a directory for the demo: %s", strerror(errno));
         return 1;
     }
     for (int i = 0; i < SIMS; i++)

@@ -6,13 +6,14 @@
 #include <time.h>
 
 /*
- * libev was chosen for being small, embeddable and exact about descriptors. Its epoll back end batches changes until the
- * next turn, so a watcher that is stopped and started again within a turn costs no system call.
+ * libev was chosen for being small, embeddable and exact about descriptors. Its epoll back end batches changes until
+ * the next turn, so a watcher that is stopped and started again within a turn costs no system call.
  */
 
 #define OWNER(type, member, pointer) ((type *)(void *)((char *)(pointer) - offsetof(type, member)))
 
-_Static_assert((int)EVENT_READ == (int)EV_READ && (int)EVENT_WRITE == (int)EV_WRITE, "the sets are handed through unchanged");
+_Static_assert((int)EVENT_READ == (int)EV_READ && (int)EVENT_WRITE == (int)EV_WRITE,
+               "the sets are handed through unchanged");
 
 static void turn(struct ev_loop *ev, ev_prepare *prepare, int revents)
 {
@@ -21,6 +22,22 @@ static void turn(struct ev_loop *ev, ev_prepare *prepare, int revents)
     struct event_loop *loop = OWNER(struct event_loop, prepare, prepare);
     if (loop->before_sleep)
         loop->before_sleep(loop->owner);
+}
+
+/* ev_now() is wall-clock time and steps with it; deadlines need a clock that does not. */
+static uint64_t clock_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* Called first after every sleep, before what has become ready. */
+static void woken(struct ev_loop *ev, ev_check *check, int revents)
+{
+    (void)ev;
+    (void)revents;
+    OWNER(struct event_loop, check, check)->now_ms = clock_ms();
 }
 
 int event_loop_init(struct event_loop *loop)
@@ -33,7 +50,12 @@ int event_loop_init(struct event_loop *loop)
         return -ENOMEM;
     ev_prepare_init(&loop->prepare, turn);
     ev_prepare_start(loop->ev, &loop->prepare);
+    ev_check_init(&loop->check, woken);
+    ev_set_priority(&loop->check, EV_MAXPRI);
+    ev_check_start(loop->ev, &loop->check);
     ev_unref(loop->ev);
+    ev_unref(loop->ev);
+    loop->now_ms = clock_ms();
     return 0;
 }
 
@@ -42,13 +64,16 @@ void event_loop_fini(struct event_loop *loop)
     if (!loop->ev)
         return;
     ev_ref(loop->ev);
+    ev_ref(loop->ev);
     ev_prepare_stop(loop->ev, &loop->prepare);
+    ev_check_stop(loop->ev, &loop->check);
     ev_loop_destroy(loop->ev);
     loop->ev = NULL;
 }
 
 void event_loop_run(struct event_loop *loop)
 {
+    loop->now_ms = clock_ms();
     ev_run(loop->ev, 0);
 }
 
@@ -61,15 +86,6 @@ void event_loop_before_sleep(struct event_loop *loop, void (*hook)(void *owner),
 {
     loop->before_sleep = hook;
     loop->owner = owner;
-}
-
-/* ev_now() is wall-clock time and steps with it; deadlines need a clock that does not. */
-uint64_t event_now_ms(const struct event_loop *loop)
-{
-    (void)loop;
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 uint64_t event_clock_us(void)

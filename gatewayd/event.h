@@ -2,9 +2,9 @@
 #define GATEWAYD_EVENT_H
 
 /*
- * The event loop of a process: descriptors, timers, signals, and the clock everyone else is handed. A thin face on libev,
- * so that nothing above knows which library turns the loop. Watchers are embedded in their owner's object and must be
- * stopped before it goes; stopping twice, or a zeroed one, is harmless.
+ * The event loop of a process: descriptors, timers, signals, and the clock everyone else is handed. A thin face on
+ * libev, so that nothing above knows which library turns the loop. Watchers are embedded in their owner's object and
+ * must be stopped before it goes; stopping twice, or a zeroed one, is harmless.
  */
 
 #include <ev.h>
@@ -14,6 +14,8 @@
 struct event_loop {
     struct ev_loop *ev;
     ev_prepare prepare;
+    ev_check check;
+    uint64_t now_ms; /* read once a turn */
     void (*before_sleep)(void *owner); /* called once per turn */
     void *owner;
 };
@@ -46,8 +48,8 @@ void event_loop_run(struct event_loop *loop);
 void event_loop_stop(struct event_loop *loop);
 void event_loop_before_sleep(struct event_loop *loop, void (*hook)(void *owner), void *owner);
 
-/* A clock that never steps, in milliseconds and microseconds; only differences mean anything. */
-uint64_t event_now_ms(const struct event_loop *loop);
+/* A clock that never steps; only differences mean anything. Milliseconds are those of the turn's beginning. */
+static inline uint64_t event_now_ms(const struct event_loop *loop) { return loop->now_ms; }
 uint64_t event_clock_us(void);
 
 /* Watch for `what`, a set of EVENT_READ and EVENT_WRITE; 0 stops. Asking for what is watched already costs nothing. */
@@ -60,8 +62,8 @@ static inline int event_io_watched(const struct event_io *io)
 }
 
 /*
- * A timer that is cheap to move: pushing it later only notes the new time (the wake-up that comes too early goes to sleep
- * again), so a deadline that moves with every byte costs nothing.
+ * A timer that is cheap to move: pushing it later only notes the new time (the wake-up that comes too early goes to
+ * sleep again), so a deadline that moves with every byte costs nothing.
  */
 void event_timer_init(struct event_timer *timer, struct event_loop *loop, void (*fired)(struct event_timer *self));
 void event_timer_at(struct event_timer *timer, uint64_t at_ms);

@@ -230,6 +230,8 @@ static const char *note_header(struct http_request *r, struct framing *f, struct
     }
 }
 
+static const char too_many[] = "there are too many headers";
+
 /* The header lines from `p` to the empty line that ends right before `end`. NULL or what is wrong. */
 static const char *parse_headers(const char *p, const char *end, struct http_request *r, struct framing *f)
 {
@@ -241,7 +243,7 @@ static const char *parse_headers(const char *p, const char *end, struct http_req
         if (*p == ' ' || *p == '\t')
             return "a header is folded over two lines";
         if (r->header_count == HTTP_HEADERS_MAX)
-            return "there are too many headers";
+            return too_many;
         p = past(p, TOKEN);
         if (p == name || *p != ':')
             return "a header's name is empty or holds a forbidden byte";
@@ -304,7 +306,7 @@ int64_t http_request_parse(const char *in, size_t len, size_t seen, struct http_
         wrong = parse_head(in + start, in + end, out);
     if (wrong != NULL) {
         *why = wrong;
-        return HTTP_BAD;
+        return wrong == too_many ? HTTP_TOO_MANY : HTTP_BAD;
     }
     return end;
 }

@@ -33,21 +33,21 @@ struct http_request {
     struct http_header headers[HTTP_HEADERS_MAX];
 };
 
-enum http_result { HTTP_BAD = -1, HTTP_MORE = 0 }; /* positive: bytes used */
+enum http_result { HTTP_TOO_MANY = -2, HTTP_BAD = -1, HTTP_MORE = 0 }; /* positive: bytes used */
 
 /*
- * Parse a request head. Returns the bytes used by the head (through its empty line), HTTP_MORE, or HTTP_BAD with a
- * short reason for the client in `*why`; only after success does `*out` mean anything. `seen` is how many bytes the
- * last call already looked at without finding the end (0 first), so that a head arriving byte by byte costs linear
- * time. What comes of a head does not depend on how it was cut into calls.
+ * Parse a request head. Returns the bytes used by the head (through its empty line), HTTP_MORE, or HTTP_BAD or
+ * HTTP_TOO_MANY (more than HTTP_HEADERS_MAX headers) with a short reason for the client in `*why`; only after success
+ * does `*out` mean anything. `seen` is how many bytes the last call already looked at without finding the end (0
+ * first), so that a head arriving byte by byte costs linear time. What comes of a head does not depend on how it was
+ * cut into calls.
  *
  * Up to four blank lines (CRLF) before the request line are skipped, as RFC 9112 asks. Bad: bare LF or CR, obs-fold,
  * blank before the colon, empty or non-token names, control characters in values, a second or non-decimal or signed
  * Content-Length or one above HTTP_LENGTH_MAX, Content-Length with Transfer-Encoding, Transfer-Encoding other than
  * exactly "chunked" or with HTTP/1.0, no Host header in HTTP/1.1, two of them, one with bytes no host has or one that
- * differs from the host of an absolute target, more than HTTP_HEADERS_MAX headers, a target with control characters,
- * blanks, bytes beyond ASCII or a fragment, "*" with another method than OPTIONS, an unknown Expect, any version but
- * 1.x.
+ * differs from the host of an absolute target, a target with control characters, blanks, bytes beyond ASCII or a
+ * fragment, "*" with another method than OPTIONS, an unknown Expect, any version but 1.x.
  */
 int64_t http_request_parse(const char *in, size_t len, size_t seen, struct http_request *out, const char **why);
 

@@ -330,7 +330,7 @@ static size_t piece(const char *data, size_t len)
 {
     const char *newline;
 
-    if (access_log.sink.kind != SINK_PIPE || len <= PIPE_BUF)
+    if (!data || access_log.sink.kind != SINK_PIPE || len <= PIPE_BUF)
         return len;
     newline = memrchr(data, '\n', PIPE_BUF);
     if (newline == NULL)

@@ -6,6 +6,7 @@
 #include "gatewayd/log.h"
 #include "gatewayd/master.h"
 #include "gatewayd/plan.h"
+#include "gatewayd/unserved.h"
 #include "gatewayd/upstream.h"
 
 /* The command line: what to run, and the checks that need no region. */
@@ -20,23 +21,12 @@ static void usage(FILE *to)
                 "       gatewayd -V | -h\n");
 }
 
-/*
- * Clients are checked as part of the schema, but no version that lacks them may serve everyone in their place.
- */
-static void refuse_unserved(const struct conf *conf, struct conf_problems *problems)
-{
-    if (conf->client_count > 0)
-        conf_problem_add(problems, 0, 0,
-                         "`clients` are not carried out by this version, and gatewayd will not serve everyone in their "
-                         "place; remove them and listen on a Unix socket or on loopback");
-}
-
 static int load(const char *file, struct conf **conf)
 {
     struct conf_problems problems = {0};
     int rc = conf_load(file, conf, &problems);
     if (rc == 0)
-        refuse_unserved(*conf, &problems);
+        unserved_check(*conf, &problems);
     if (rc == 0)
         plan_check_keys(*conf, &problems);
     if (problems.count > 0) {

@@ -16,6 +16,7 @@
 #include "gatewayd/log.h"
 #include "gatewayd/report.h"
 #include "gatewayd/statedir.h"
+#include "gatewayd/unserved.h"
 #include "libshm/clock.h"
 #include "libshm/event.h"
 
@@ -228,6 +229,13 @@ static void report_problems(const struct master *m, const struct conf_problems *
     conf_problems_print(problems, m->options->file, stderr);
 }
 
+/* The workers reopen the log as the user they run as. */
+static void give_access_log(const struct master *m)
+{
+    if (m->user.drop && m->access[0] == '/' && chown(m->access, m->user.uid, m->user.gid) != 0)
+        log_error("cannot give the access log to user %s: %s", m->user.name, strerror(errno));
+}
+
 static int begin_generation(struct master *m, struct generation *g)
 {
     gws_region_generation_next(&m->region);
@@ -253,6 +261,8 @@ static int start(struct master *m, struct conf *conf)
         log_error("cannot open the access log %s: %s", m->access, strerror(-rc));
         return 1;
     }
+    give_access_log(m);
+    secret_scrub_environment(conf);
     m->nursery.region = &m->region;
     m->nursery.state = conf->state;
     m->nursery.user = &m->user;
@@ -291,11 +301,14 @@ static void reload(struct master *m)
     struct conf *conf = NULL;
     if (m->options->text)
         conf_problem_add(&problems, 0, 0, "this configuration is built in and cannot be reloaded");
-    else if (conf_load(m->options->file, &conf, &problems) == 0)
+    else if (conf_load(m->options->file, &conf, &problems) == 0) {
+        unserved_check(conf, &problems);
         check_change(m->current->conf, conf, &problems);
+    }
     if (problems.count == 0 && generation_new(m, conf, m->current, false, &m->coming, &problems) == 0) {
         conf_problems_fini(&problems);
         begin_generation(m, m->coming);
+        secret_scrub_environment(conf);
         m->nursery.json_log = conf->log.json;
         m->nursery.log_level = conf->log.level;
         log_info("starting the workers of the new configuration");
@@ -326,8 +339,7 @@ static void reopen_logs(struct master *m)
     int rc = log_access_reopen();
     if (rc != 0)
         log_error("cannot reopen the access log %s: %s", m->access, strerror(-rc));
-    else if (m->user.drop && m->access[0] == '/' && chown(m->access, m->user.uid, m->user.gid) != 0)
-        log_error("cannot give the access log to user %s: %s", m->user.name, strerror(errno));
+    give_access_log(m);
     children_signal(&m->children, GWS_ROLE_WORKER, SIGUSR1);
 }
 

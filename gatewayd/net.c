@@ -14,9 +14,10 @@
 #include <unistd.h>
 
 /*
- * One socket an address, shared by all workers. SO_REUSEPORT is set so that a successor of a dead master can bind beside
- * the workers it left behind; a Unix socket is bound under a temporary name and renamed over the old file, for the same
- * reason. A probe by connecting, made before SO_REUSEPORT would hide it, tells a live stranger on the address from that.
+ * One socket an address, shared by all workers. SO_REUSEPORT is set so that a successor of a dead master can bind
+ * beside the workers it left behind; a Unix socket is bound under a temporary name and renamed over the old file, for
+ * the same reason. A probe by connecting, made before SO_REUSEPORT would hide it, tells a live stranger on the address
+ * from that.
  */
 
 enum { BACKLOG = 4096 };
@@ -45,9 +46,9 @@ static void name_address(struct listener *l, const struct sockaddr *address, soc
 }
 
 /*
- * Beside a dead master's socket, the kernel would go on handing it a share of the new connections, and reset those still
- * queued there when its last worker ends. This program gives every new connection to the younger socket; once it is the
- * only one the index is out of range, and the kernel falls back to its own choice of one.
+ * Beside a dead master's socket, the kernel would go on handing it a share of the new connections, and reset those
+ * still queued there when its last worker ends. This program gives every new connection to the younger socket; once it
+ * is the only one the index is out of range, and the kernel falls back to its own choice of one.
  */
 static void prefer_the_younger(int fd)
 {
@@ -56,13 +57,14 @@ static void prefer_the_younger(int fd)
     setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program);
 }
 
-static int bind_tcp(struct listener *l, const struct addrinfo *info, bool beside, char *why, size_t size)
+static int bind_tcp(struct listener *l, const struct addrinfo *info, bool beside, bool may_be_us, char *why,
+                    size_t size)
 {
     struct sockaddr_storage bound;
     socklen_t len = sizeof bound;
     int on = 1;
     uint16_t port = ((const struct sockaddr_in *)(const void *)info->ai_addr)->sin_port;
-    if (!beside && port != 0 && answers(info->ai_addr, info->ai_addrlen))
+    if (!may_be_us && port != 0 && answers(info->ai_addr, info->ai_addrlen))
         return refuse(why, size, l->where, "something is listening there already; stop it or choose another port");
     l->fd = socket(info->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (l->fd < 0)
@@ -83,7 +85,8 @@ static int bind_tcp(struct listener *l, const struct addrinfo *info, bool beside
     return 0;
 }
 
-static int open_tcp(struct listener *l, const struct conf_listen *conf, bool beside, char *why, size_t size)
+static int open_tcp(struct listener *l, const struct conf_listen *conf, bool beside, bool may_be_us, char *why,
+                    size_t size)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *info = NULL;
     char port[8];
@@ -91,7 +94,7 @@ static int open_tcp(struct listener *l, const struct conf_listen *conf, bool bes
     int rc = getaddrinfo(conf->host && conf->host[0] ? conf->host : NULL, port, &hints, &info);
     if (rc != 0)
         return refuse(why, size, l->where, gai_strerror(rc));
-    rc = bind_tcp(l, info, beside, why, size);
+    rc = bind_tcp(l, info, beside, may_be_us, why, size);
     freeaddrinfo(info);
     return rc;
 }
@@ -155,6 +158,19 @@ static const struct listener *find(const struct listeners *listeners, const char
     return NULL;
 }
 
+static bool on_port(const struct listeners *listeners, uint16_t port)
+{
+    char suffix[8];
+    int len = snprintf(suffix, sizeof suffix, ":%u", port);
+    for (size_t i = 0; i < listeners->count; i++) {
+        size_t total = strlen(listeners->list[i].where);
+        if (!listeners->list[i].is_unix && total > (size_t)len &&
+            strcmp(listeners->list[i].where + total - (size_t)len, suffix) == 0)
+            return true;
+    }
+    return false;
+}
+
 int net_open(struct listeners *listeners, const struct conf *conf, struct listeners *old, bool beside, char *why,
              size_t why_size)
 {
@@ -172,8 +188,10 @@ int net_open(struct listeners *listeners, const struct conf *conf, struct listen
             *l = *kept;
             continue;
         }
+        /* What answers on another address of a port of ours may well be ourselves. */
+        bool may_be_us = beside || (old && !l->is_unix && on_port(old, conf->listen[i].port));
         int rc = l->is_unix ? open_unix(l, &conf->listen[i], beside, why, why_size)
-                            : open_tcp(l, &conf->listen[i], beside, why, why_size);
+                            : open_tcp(l, &conf->listen[i], beside, may_be_us, why, why_size);
         if (rc != 0) {
             net_close(&made, old);
             return 1;

@@ -22,9 +22,9 @@ struct listeners {
 };
 
 /*
- * Open what the configuration asks for, taking over from `old` (may be NULL) the sockets it names too. `beside`: another
- * generation of workers, whose master died, is still serving on the same addresses, and is expected to stop. 0, or 1 with
- * the reason in `why`; then nothing is changed.
+ * Open what the configuration asks for, taking over from `old` (may be NULL) the sockets it names too. `beside`:
+ * another generation of workers, whose master died, is still serving on the same addresses, and is expected to stop. 0,
+ * or 1 with the reason in `why`; then nothing is changed.
  */
 int net_open(struct listeners *listeners, const struct conf *conf, struct listeners *old, bool beside, char *why,
              size_t why_size);
@@ -32,7 +32,8 @@ int net_open(struct listeners *listeners, const struct conf *conf, struct listen
 /* Close the descriptors that `keep` (may be NULL) does not use, and remove their socket files. */
 void net_close(struct listeners *listeners, const struct listeners *keep);
 
-/* Accept one connection: a nonblocking descriptor, or -1 when nobody waits; *out_of_files when no descriptor is left. */
+/* Accept one connection: a nonblocking descriptor, or -1 when nobody waits; *out_of_files when no descriptor is
+ * left. */
 int net_accept(const struct listener *listener, bool *out_of_files);
 
 #endif

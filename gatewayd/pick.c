@@ -3,8 +3,9 @@
 #include "libshm/ticket.h"
 
 /*
- * A tier with one member needs no ticket. In a larger one the ticket picks the start and the schedule is walked from
- * there, so that the share of a candidate that cannot serve falls to its neighbours in the schedule, not to one of them.
+ * A tier with one member needs no ticket, nor does a request that is pinned to one. Otherwise a ticket names the place
+ * in the schedule, and when the candidate there cannot serve, the next ticket the next place: so the share of one that
+ * is out falls to the others by their weights, and not to whoever stands behind it.
  */
 
 static bool allowed(const struct pick_state *state, uint32_t index)
@@ -18,11 +19,18 @@ static int take_from(struct gws_region *region, const struct plan_model *model, 
     struct refused refused;
     uint8_t asked[PLAN_CANDIDATES_MAX];
     memset(asked, 0, tier->count);
-    uint64_t start = tier->count > 1 ? gws_ticket_next(region, tier->ticket_row) : 0;
-    for (uint32_t i = 0; i < tier->schedule_len + tier->count; i++) {
-        /* After the schedule everyone once: a long one was cut short and may not name the lightest. */
-        uint32_t at = i < tier->schedule_len ? tier->schedule[(start + i) % tier->schedule_len] : i - tier->schedule_len;
-        if (asked[at]++ || !allowed(state, tier->first + at))
+    bool in_turn = tier->count > 1 && state->pinned < 0;
+    uint32_t left = tier->count;
+    for (uint32_t i = in_turn ? 0 : tier->schedule_len; left > 0 && i < tier->schedule_len + tier->count; i++) {
+        /* After the schedule everyone once: other processes drew tickets between ours, and a long one was cut short. */
+        uint32_t at = i < tier->schedule_len
+                          ? tier->schedule[gws_ticket_next(region, tier->ticket_row) % tier->schedule_len]
+                          : i - tier->schedule_len;
+        if (asked[at])
+            continue;
+        asked[at] = 1;
+        left--;
+        if (!allowed(state, tier->first + at))
             continue;
         if (admit_take(region, &model->candidates[tier->first + at], ticket, &refused) == 0) {
             *index = tier->first + at;

@@ -2,14 +2,16 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "gatewayd/log.h"
+#include "libshm/clock.h"
 #include "libshm/name.h"
 
 /*
  * Everything that can be decided before the first request is decided here, once per configuration, so that choosing an
- * endpoint is a walk over arrays and shared words. Rows come from the region by identity: an endpoint whose name and url
- * are unchanged finds its breaker, cooldown and counters again.
+ * endpoint is a walk over arrays and shared words. Rows come from the region by identity: an endpoint whose name and
+ * url are unchanged finds its breaker, cooldown and counters again.
  */
 
 enum { STABLE_FACTOR = 10, LEASE_SLACK_MS = 1000, AUTH_FIRST_MS = 60 * 1000, PER_MINUTE_S = 60 };
@@ -108,6 +110,7 @@ static int bind_target(struct plan *plan, struct plan_target *t, const struct co
         no_room(problems, "endpoint", e->name);
         return 1;
     }
+    gws_name_set_account(region, (uint32_t)row, (uint32_t)account_row);
     t->row = (uint32_t)row;
     t->account_row = (uint32_t)account_row;
     t->endpoint = info.endpoint;
@@ -153,7 +156,8 @@ static int make_tiers(struct plan *plan, struct plan_model *m)
         }
         tier->ticket_row = m->candidates[tier->first].pair_row;
         tier->schedule_len = plan_schedule(weights, tier->count, schedule, PLAN_SCHEDULE_MAX);
-        struct str kept = arena_copy(&plan->arena, (struct str){(char *)schedule, tier->schedule_len * sizeof *schedule});
+        struct str order = {(char *)schedule, tier->schedule_len * sizeof *schedule};
+        struct str kept = arena_copy(&plan->arena, order);
         if (!kept.at)
             return -ENOMEM;
         tier->schedule = (const uint16_t *)(const void *)kept.at;
@@ -213,6 +217,14 @@ static int bind_all(struct plan *plan, struct gws_region *region, struct conf_pr
     return bind_model(plan, plan->pool, NULL, region, problems);
 }
 
+/* For tools, and so that a debt keeps its number of requests when the rate changes. */
+static void publish_limits(const struct plan *plan, struct gws_region *region)
+{
+    for (uint32_t i = 0; i < plan->target_count; i++)
+        if (plan->targets[i].rpm_row != PLAN_NO_ROW)
+            gws_limit_publish(region, plan->targets[i].rpm_row, &plan->targets[i].rpm, gws_clock_ns(region));
+}
+
 int plan_new(struct plan **out, const struct conf *conf, struct gws_region *region, uint64_t generation,
              struct conf_problems *problems)
 {
@@ -223,6 +235,7 @@ int plan_new(struct plan **out, const struct conf *conf, struct gws_region *regi
     plan->generation = generation;
     int rc = bind_all(plan, region, problems);
     if (rc == 0) {
+        publish_limits(plan, region);
         *out = plan;
         return 0;
     }
@@ -249,6 +262,9 @@ int plan_check_keys(const struct conf *conf, struct conf_problems *problems)
         secret_free(key);
         if (rc < 0)
             return rc;
+        if (e->ca_file && access(e->ca_file, R_OK) != 0)
+            conf_problem_add(problems, 0, 0, "endpoint %s: ca_file %s cannot be read: %s", e->name, e->ca_file,
+                             strerror(errno));
     }
     return problems->count ? 1 : 0;
 }

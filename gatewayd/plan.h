@@ -3,8 +3,9 @@
 
 /*
  * The plan: one generation of the configuration bound to the rows of the shared region. The master makes it before it
- * forks, so every worker of a generation holds the same one; it never changes afterwards. What a request needs to choose
- * an endpoint is laid out here once: for every model its tiers of candidates, each with the rows and rules to decide by.
+ * forks, so every worker of a generation holds the same one; it never changes afterwards. What a request needs to
+ * choose an endpoint is laid out here once: for every model its tiers of candidates, each with the rows and rules to
+ * decide by.
  */
 
 #include "gatewayd/conf.h"
@@ -14,7 +15,8 @@
 #include "libshm/limit.h"
 #include "libshm/region.h"
 
-enum { PLAN_NO_ROW = UINT32_MAX, PLAN_SCHEDULE_MAX = 4096, PLAN_CANDIDATES_MAX = 512 };
+enum { PLAN_NO_ROW = UINT32_MAX, PLAN_SCHEDULE_MAX = 4096 };
+enum { PLAN_CANDIDATES_MAX = 1000 }; /* as many as a file may have endpoints */
 
 /* An endpoint and the shared words that guard it. */
 struct plan_target {

@@ -10,17 +10,21 @@
 void relay_fini(struct relay *relay)
 {
     buf_fini(&relay->held);
+    buf_fini(&relay->torn);
     buf_fini(&relay->head);
 }
 
 void relay_reset(struct relay *relay)
 {
     relay->mode = RELAY_NONE;
-    relay->committed = relay->finished = relay->terminal = relay->failed = relay->content = false;
-    relay->bytes = relay->events = 0;
-    relay->looked = relay->scanned = 0;
+    relay->committed = relay->finished = relay->terminal = relay->failed = relay->content = relay->slow = false;
+    relay->pausable = true;
+    relay->bytes = relay->events = relay->dropped = 0;
+    relay->scanned = 0;
     buf_clear(&relay->held);
     buf_shrink(&relay->held, SOCK_HIGH_WATER);
+    buf_clear(&relay->torn);
+    buf_shrink(&relay->torn, SOCK_HIGH_WATER);
     buf_clear(&relay->head);
 }
 
@@ -78,80 +82,73 @@ static int commit(struct relay *relay, size_t length)
     return relay->make_head(relay, &relay->head, length);
 }
 
-/* Take note of one event. False when nothing after it may pass. */
-static bool note(struct relay *relay, enum sse_kind kind)
+/* Take note of one event. */
+static void note(struct relay *relay, enum sse_kind kind)
 {
     relay->events++;
-    switch (kind) {
-    case SSE_FINISH:
-        relay->finished = relay->content = true;
-        break;
-    case SSE_TERMINAL:
-        relay->terminal = true;
-        break;
-    case SSE_CONTENT:
-        relay->content = true;
-        break;
-    case SSE_ERROR:
-        relay->failed = true;
-        return false;
-    case SSE_COMMENT:
-    case SSE_PREAMBLE:
-        break;
-    }
-    return true;
+    relay->content = relay->content || kind == SSE_CONTENT || kind == SSE_FINISH;
+    relay->finished = relay->finished || kind == SSE_FINISH;
+    relay->terminal = relay->terminal || kind == SSE_TERMINAL;
+    relay->failed = relay->failed || kind == SSE_ERROR;
+    relay->dropped += kind == SSE_BAD;
 }
 
-/* How many bytes from the front of `in` are whole events that may pass. */
-static size_t look(struct relay *relay, struct str in)
+/* An event before anything was promised: held, until one of them is a reason to promise. 0 or -errno. */
+static int hold_event(struct relay *relay, struct str event)
 {
-    size_t used = relay->looked;
-    for (;;) {
-        struct str rest = {in.at + used, in.len - used};
-        size_t len = sse_event_end(rest, &relay->scanned);
-        if (len == 0)
-            break;
-        struct str event = {rest.at, len};
-        bool goes_on = note(relay, relay->content ? sse_glance(event) : sse_judge(event));
-        used += len;
-        if (!goes_on)
-            break;
-    }
-    return used;
+    int rc = buf_add_str(&relay->held, event);
+    if (rc != 0 || !relay->content)
+        return rc;
+    rc = commit(relay, SIZE_MAX);
+    if (rc == 0)
+        rc = pass(relay, buf_str(&relay->held));
+    buf_clear(&relay->held);
+    return rc;
 }
 
-static enum upstream_flow pass_events(struct relay *relay, struct str in, size_t whole)
+/*
+ * Deal with the whole events at the front of `in`; `*used` becomes their length. Runs of events that pass are handed on
+ * in one piece.
+ */
+static int take_apart(struct relay *relay, struct str in, size_t *used)
 {
-    if (!relay->committed && relay->failed) /* nothing was promised: somebody else may do better */
-        return UPSTREAM_ABORT;
-    if (!relay->content) {
-        relay->looked = whole;
-        return UPSTREAM_TAKEN;
+    size_t from = 0, at = 0, len;
+    int rc = 0;
+    while (rc == 0 && !relay->failed &&
+           (len = sse_event_end((struct str){in.at + at, in.len - at}, &relay->scanned)) > 0) {
+        struct str event = {in.at + at, len};
+        enum sse_kind kind = relay->content ? sse_glance(event) : sse_judge(event);
+        bool held = !relay->committed;
+        note(relay, kind);
+        if (!held && kind == SSE_BAD && at > from)
+            rc = pass(relay, (struct str){in.at + from, at - from});
+        if (held && kind != SSE_BAD && !relay->failed)
+            rc = hold_event(relay, event);
+        at += len;
+        if (held || kind == SSE_BAD)
+            from = at;
     }
-    int rc = relay->committed ? 0 : commit(relay, SIZE_MAX);
-    if (rc == 0 && whole > 0)
-        rc = pass(relay, (struct str){in.at, whole});
-    relay->looked = 0;
-    return rc != 0 || relay->failed ? UPSTREAM_ABORT : UPSTREAM_TAKEN;
+    if (rc == 0 && at > from)
+        rc = pass(relay, (struct str){in.at + from, at - from});
+    *used = at;
+    return rc;
 }
 
 static enum upstream_flow events_body(struct relay *relay, struct str in)
 {
-    if (buf_len(&relay->held) == 0) {
-        size_t whole = look(relay, in);
-        enum upstream_flow flow = pass_events(relay, in, whole);
-        size_t keep = relay->content ? whole : 0;
-        if (flow == UPSTREAM_TAKEN && keep < in.len && buf_add(&relay->held, in.at + keep, in.len - keep) != 0)
-            return UPSTREAM_ABORT;
-        return flow;
-    }
-    if (buf_len(&relay->held) + in.len > SSE_EVENT_MAX || buf_add(&relay->held, in.at, in.len) != 0)
+    bool torn = buf_len(&relay->torn) > 0;
+    size_t used;
+    if (torn && buf_add(&relay->torn, in.at, in.len) != 0)
         return UPSTREAM_ABORT;
-    size_t whole = look(relay, buf_str(&relay->held));
-    enum upstream_flow flow = pass_events(relay, buf_str(&relay->held), whole);
-    if (relay->content)
-        buf_consume(&relay->held, whole);
-    return flow;
+    if (torn)
+        in = buf_str(&relay->torn);
+    int rc = take_apart(relay, in, &used);
+    if (torn)
+        buf_consume(&relay->torn, used);
+    else if (rc == 0 && used < in.len)
+        rc = buf_add(&relay->torn, in.at + used, in.len - used);
+    bool too_long = buf_len(&relay->torn) > SSE_EVENT_MAX || buf_len(&relay->held) > SSE_EVENT_MAX;
+    return rc != 0 || relay->failed || too_long ? UPSTREAM_ABORT : UPSTREAM_TAKEN;
 }
 
 static enum upstream_flow hold(struct relay *relay, struct str in, size_t max)
@@ -178,8 +175,11 @@ static enum upstream_flow whole_body(struct relay *relay, struct str in)
 enum upstream_flow relay_body(struct relay *relay, const char *bytes, size_t len)
 {
     struct str in = {bytes, len};
-    if (relay->committed && sock_full(relay->client))
+    if (relay->committed && relay->pausable && sock_full(relay->client))
         return UPSTREAM_PAUSE;
+    relay->slow = relay->committed && sock_pending(relay->client) > RELAY_UNREAD_MAX;
+    if (relay->slow)
+        return UPSTREAM_ABORT;
     switch (relay->mode) {
     case RELAY_EVENTS:
         return events_body(relay, in);
@@ -195,6 +195,26 @@ enum upstream_flow relay_body(struct relay *relay, const char *bytes, size_t len
     return UPSTREAM_ABORT;
 }
 
+/*
+ * A last event without its blank line is passed on as it is: some providers end like that. A part of one is not, nobody
+ * could read it; and the closing event, when it was forgotten, must not become a part of what stands before it.
+ */
+static int finish_events(struct relay *relay)
+{
+    struct str left = buf_str(&relay->torn);
+    enum sse_kind kind = left.len > 0 ? sse_judge(left) : SSE_COMMENT;
+    bool readable = kind != SSE_BAD && kind != SSE_COMMENT;
+    relay->terminal = relay->terminal || kind == SSE_TERMINAL;
+    bool closes = !relay->terminal && relay->closing.len > 0;
+    int rc = readable ? pass(relay, left) : 0;
+    if (rc == 0 && readable && closes)
+        rc = pass(relay, STR("\n\n"));
+    if (rc == 0 && closes)
+        rc = pass(relay, relay->closing);
+    buf_clear(&relay->torn);
+    return rc;
+}
+
 int relay_finish(struct relay *relay)
 {
     if (!relay->committed) {
@@ -206,15 +226,9 @@ int relay_finish(struct relay *relay)
         buf_clear(&relay->held);
         return rc;
     }
-    /* What is left of a stream is an event without its blank line: a provider's way to end is passed on as it is. */
-    if (buf_len(&relay->held) > 0) {
-        int rc = pass(relay, buf_str(&relay->held));
-        buf_clear(&relay->held);
-        if (rc != 0)
-            return rc;
-    }
-    if (!relay->chunked)
-        return 0;
+    int rc = relay->mode == RELAY_EVENTS ? finish_events(relay) : 0;
+    if (rc != 0 || !relay->chunked)
+        return rc;
     struct iovec end = {(char *)"0\r\n\r\n", 5};
     return sock_send(relay->client, &end, 1);
 }

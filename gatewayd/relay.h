@@ -2,16 +2,16 @@
 #define GATEWAYD_RELAY_H
 
 /*
- * The way of an answer from an upstream to a client. Until it is committed nothing has been promised: the answer is held,
- * and may still be thrown away for a better one. From the commit on bytes go through as they came; of a stream only whole
- * events, so that one can be added or left out at any moment.
+ * The way of an answer from an upstream to a client. Until it is committed nothing has been promised: the answer is
+ * held, and may still be thrown away for a better one. From the commit on bytes go through as they came; of a stream
+ * only whole events, so that one can be added or left out at any moment.
  */
 
 #include "gatewayd/sock.h"
 #include "gatewayd/sse.h"
 #include "gatewayd/upstream.h"
 
-enum { RELAY_WHOLE_MAX = 1024 * 1024, RELAY_ERROR_MAX = 64 * 1024 };
+enum { RELAY_WHOLE_MAX = 1024 * 1024, RELAY_ERROR_MAX = 64 * 1024, RELAY_UNREAD_MAX = 4 * 1024 * 1024 };
 
 enum relay_mode {
     RELAY_NONE,
@@ -29,11 +29,15 @@ struct relay {
     bool finished; /* a finish reason has passed */
     bool terminal; /* the end of the answer was announced */
     bool failed;   /* the stream carried an error; nothing after it was passed on */
+    bool pausable; /* the upstream can be slowed; else a reader that falls too far behind is given up */
+    bool slow;     /* it was */
     bool content;  /* something of the answer has passed or is held */
     uint64_t bytes; /* of the answer's body, passed to the client */
     uint64_t events;
-    struct buf held;
-    size_t looked;  /* bytes of `held` already taken apart into events */
+    uint64_t dropped; /* events that were no JSON, and were left out */
+    struct str closing; /* the event that ends a whole stream of this API, supplied when the upstream forgets it */
+    struct buf held;    /* what waits for the commit: whole events, or the body */
+    struct buf torn;    /* an event that has not all arrived */
     size_t scanned;
     /* Makes the answer's head; called at the commit. `length` is the body's, or SIZE_MAX. 0 or -errno. */
     int (*make_head)(struct relay *self, struct buf *head, size_t length);

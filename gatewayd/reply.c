@@ -60,7 +60,9 @@ int reply_begin(struct buf *out, int status, struct str request_id)
 
 int reply_end_head(struct buf *out, size_t length, bool keep_alive, int minor)
 {
-    if (length != SIZE_MAX) {
+    if (length == REPLY_NO_BODY) {
+        /* nothing to say of it */
+    } else if (length != SIZE_MAX) {
         TRY(buf_add_str(out, STR("Content-Length: ")));
         TRY(add_u64(out, length));
         TRY(buf_add_str(out, STR("\r\n")));
@@ -83,7 +85,7 @@ static int add_members(struct buf *out, const struct reply_error *e)
     TRY(buf_add_str(out, STR("\"")));
     if (e->retry_after_ms >= 0) {
         TRY(buf_add_str(out, STR(",\"retry_after\":")));
-        TRY(reply_add_ms(out, (uint64_t)e->retry_after_ms * 1000));
+        TRY(reply_add_ms(out, (uint64_t)e->retry_after_ms)); /* seconds of milliseconds, as ms of microseconds */
     }
     if (e->endpoints.len > 0) {
         TRY(buf_add_str(out, STR(",\"endpoints\":")));

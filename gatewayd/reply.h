@@ -16,6 +16,8 @@ struct reply_error {
     bool anthropic;         /* in the shape of /v1/messages */
 };
 
+#define REPLY_NO_BODY (SIZE_MAX - 1) /* a status that has none, and no length either */
+
 /* Status line, Date, and X-Request-Id when there is one. */
 int reply_begin(struct buf *out, int status, struct str request_id);
 /* "Name: N.NNN" of milliseconds, from microseconds, for Server-Timing. */

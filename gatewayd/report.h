@@ -1,7 +1,8 @@
 #ifndef GATEWAYD_REPORT_H
 #define GATEWAYD_REPORT_H
 
-/* What became of the last reload, for whoever asked for it: a text beside the region ("STATE.report"), replaced whole. */
+/* What became of the last reload, for whoever asked for it: a text beside the region ("STATE.report"), replaced
+ * whole. */
 
 #include "gatewayd/conf.h"
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "gatewayd/answer.h"
 #include "gatewayd/headers.h"
 #include "gatewayd/log.h"
 #include "gatewayd/reply.h"
@@ -13,12 +14,12 @@
 #include "libshm/stat.h"
 
 /*
- * The story of a request: a table of steps, and below it the steps in the order of the table. A step checks what the one
- * before promised, calls one module and translates its result; only here do results become HTTP statuses. Whatever
+ * The story of a request: a table of steps, and below it the steps in the order of the table. A step checks what the
+ * one before promised, calls one module and translates its result; only here do results become HTTP statuses. Whatever
  * happens, request_end() is the way out: it settles the ticket, ends the transfer, writes the log line.
  */
 
-enum { SOFT_RECHECK_MS = 250, CLIENT_STALL_MS = 75000 };
+enum { SOFT_RECHECK_MS = 250, CLIENT_STALL_MS = 75000, ENDED_MS = 100 };
 
 enum step_result {
     NEXT,  /* on to the next step */
@@ -109,7 +110,7 @@ static enum step_result parse(struct request *r)
     uint64_t ms;
     take_id(r);
     r->deadline = UINT64_MAX;
-    if (timeout.len > 0) {
+    if (timeout.at) {
         if (!str_to_u64(timeout, &ms) || ms == 0)
             return fail(r, 400, "invalid_request_error", "bad_request",
                         "X-Gateway-Timeout is a number of milliseconds above zero");
@@ -212,8 +213,24 @@ static enum step_result route(struct request *r)
             r->pick.pinned = (int)i;
     if (r->pick.pinned >= 0)
         return NEXT;
-    return fail(r, 400, "invalid_request_error", "bad_request",
-                "X-Gateway-Endpoint names no endpoint that serves this model");
+    char *text = arena_printf(&r->arena, "X-Gateway-Endpoint: no endpoint '%.*s' serves this model",
+                              (int)(pin.len < 128 ? pin.len : 128), pin.at);
+    return text ? fail(r, 400, "invalid_request_error", "bad_request", text) : fail_here(r);
+}
+
+/* What the last upstream said; nothing when it repeats the credential, as some providers do when they refuse one. */
+static struct str quote_of(const struct request *r)
+{
+    if (r->relay.mode != RELAY_ERROR || r->verdict.class == CLASS_AUTH)
+        return STR("");
+    struct json_value message = json_path(buf_str(&r->relay.held), "error.message");
+    if (message.type != JSON_STRING)
+        return STR("");
+    const struct secret *key = r->route.model->candidates[r->index].target->key;
+    struct str text = key ? secret_text(key) : STR("");
+    if (text.len > 0 && memmem(message.text.at, message.text.len, text.at, text.len))
+        return STR("");
+    return (struct str){message.text.at, message.text.len < 300 ? message.text.len : 300};
 }
 
 /* Nobody untried can take it: say why, and when somebody could. */
@@ -225,13 +242,10 @@ static enum step_result fail_exhausted(struct request *r)
         return fail_here(r);
     bool rate = r->verdict.class == CLASS_RATE || r->verdict.class == CLASS_QUOTA;
     if (s.tried > 0 && !rate) {
-        struct str quote = r->relay.mode == RELAY_ERROR ? json_path(buf_str(&r->relay.held), "error.message").text
-                                                        : (struct str){0};
-        if (quote.len > 300)
-            quote.len = 300;
+        struct str quote = quote_of(r);
         char *text = r->verdict.status
-                         ? arena_printf(&r->arena, "All endpoints failed. The last answered %d: %.*s",
-                                        r->verdict.status, (int)quote.len, quote.len ? quote.at : "")
+                         ? arena_printf(&r->arena, "All endpoints failed. The last answered %d%s%.*s",
+                                        r->verdict.status, quote.len ? ": " : "", (int)quote.len, quote.at)
                          : arena_printf(&r->arena, "All endpoints failed. The last one: %s", r->why);
         return text ? fail(r, 502, "server_error", "all_endpoints_failed", text) : fail_here(r);
     }
@@ -259,6 +273,7 @@ static enum step_result pick(struct request *r)
         return fail_exhausted(r);
     if (pick_take(r->service->region, r->route.model, &r->pick, &r->ticket, &r->index) != 0)
         return fail_exhausted(r);
+    r->pick.tries[r->index]++;
     r->fresh = false;
     return NEXT;
 }
@@ -268,7 +283,7 @@ static int rename_model(struct request *r, struct str name, struct str *body)
 {
     struct str was = r->route.model_value.text;
     *body = r->body;
-    if (r->route.model_value.type != JSON_STRING || str_eq(was, name))
+    if (r->route.model_value.type != JSON_STRING || str_eq(r->route.asked, name))
         return 0;
     size_t before = (size_t)(was.at - r->body.at);
     buf_clear(&r->text);
@@ -284,7 +299,8 @@ static int rename_model(struct request *r, struct str name, struct str *body)
 static int make_lines(struct request *r, const struct plan_target *target)
 {
     bool passthrough = target->conf->key.source == CONF_KEY_PASSTHROUGH;
-    r->line_count = headers_up(r->head, passthrough, r->lines, HTTP_HEADERS_MAX);
+    r->line_count = headers_up(r->head, target->conf->headers, target->conf->header_count, passthrough, r->lines,
+                               HTTP_HEADERS_MAX);
     char *id = arena_printf(&r->arena, "X-Request-Id: %.*s", (int)r->id.len, r->id.at);
     if (!id)
         return -ENOMEM;
@@ -356,7 +372,7 @@ static struct verdict judge_try(struct request *r)
     bool no_answer = r->relay.mode == RELAY_EVENTS
                          ? !r->relay.content
                          : r->relay.mode == RELAY_WHOLE && r->route.kind == ROUTE_MODEL &&
-                               classify_invalid(buf_str(&r->relay.held));
+                               answer_missing(r->route.upstream_path, buf_str(&r->relay.held));
     return (struct verdict){no_answer ? CLASS_INVALID : CLASS_OK, GWS_NO_WAIT, response->status};
 }
 
@@ -397,7 +413,7 @@ static enum step_result judge(struct request *r)
     if (!classify_fails_over(r->verdict.class))
         return NEXT;
     r->last[r->index] = r->verdict;
-    r->pick.tries[r->index]++;
+    r->failed_us += r->done_us - r->sent_us;
     admit_release(region, &r->ticket);
     if (only_once(r))
         return fail_exhausted(r);
@@ -433,9 +449,15 @@ static enum step_result relay(struct request *r)
         r->outcome = "client left";
         return DONE;
     }
-    if (answer->committed && (r->end != UPSTREAM_COMPLETE || answer->failed))
+    if (answer->slow) {
+        r->outcome = "client too slow";
+        r->keep_alive = false;
+        return DONE;
+    }
+    bool whole = answer->mode == RELAY_EVENTS && (answer->finished || answer->terminal) && !answer->failed;
+    if (answer->committed && !whole && (r->end != UPSTREAM_COMPLETE || answer->failed))
         return cut_off(r, "The upstream's answer was cut off");
-    if (answer->mode == RELAY_EVENTS && !answer->finished && !answer->terminal)
+    if (answer->mode == RELAY_EVENTS && !whole)
         return cut_off(r, "The upstream's answer ended before it was complete");
     if (relay_finish(answer) != 0)
         r->outcome = "client left";
@@ -444,6 +466,12 @@ static enum step_result relay(struct request *r)
 
 /* What the transport reports. */
 
+/* The APIs whose streams end with [DONE]. */
+static bool ends_with_done(struct str path)
+{
+    return str_starts(path, STR("/chat/completions")) || str_starts(path, STR("/completions"));
+}
+
 static enum upstream_flow on_head(void *owner, const struct upstream_response *response)
 {
     struct request *r = owner;
@@ -451,6 +479,8 @@ static enum upstream_flow on_head(void *owner, const struct upstream_response *r
     r->first_us = event_clock_us();
     relay_begin(&r->relay, response);
     r->relay.chunked = r->head->minor > 0;
+    r->relay.pausable = !upstream_is_shared(r->transfer);
+    r->relay.closing = ends_with_done(r->route.upstream_path) ? STR("data: [DONE]\n\n") : (struct str){0};
     return UPSTREAM_TAKEN;
 }
 
@@ -466,7 +496,8 @@ static enum upstream_flow on_body(void *owner, const char *bytes, size_t len)
         r->sent_when_paused = r->client->sent;
         r->idle_at = now + CLIENT_STALL_MS;
     } else {
-        r->idle_at = now + r->ticket.candidate->timeouts.idle;
+        /* After the announced end only the connection's own end is awaited, and not for long. */
+        r->idle_at = now + (r->relay.terminal ? ENDED_MS : r->ticket.candidate->timeouts.idle);
     }
     arm(r);
     return flow;
@@ -490,6 +521,7 @@ static void on_commit(struct relay *relay)
 {
     struct request *r = (struct request *)(void *)((char *)relay - offsetof(struct request, relay));
     struct verdict ok = {CLASS_OK, GWS_NO_WAIT, r->response->status};
+    r->keep_alive = r->keep_alive && !r->service->draining;
     if (r->relay.mode != RELAY_ERROR && !r->ticket.settled) {
         admit_settle(r->service->region, &r->ticket, ok, false);
         note_try(r, ok);
@@ -501,7 +533,7 @@ static void on_commit(struct relay *relay)
 static int add_gateway_headers(struct request *r, struct buf *out)
 {
     const struct plan_candidate *c = r->ticket.candidate;
-    uint64_t upstream = (r->first_us ? r->first_us : event_clock_us()) - r->sent_us;
+    uint64_t upstream = r->failed_us + (r->first_us ? r->first_us : event_clock_us()) - r->sent_us;
     uint64_t total = event_clock_us() - r->began_us;
     int rc = 0;
     if (r->service->plan->conf->expose) {
@@ -544,7 +576,8 @@ static int make_head(struct relay *relay, struct buf *out, size_t length)
         rc = headers_down(r->response->headers, r->response->header_count, out);
     if (rc == 0)
         rc = add_gateway_headers(r, out);
-    return rc ? rc : reply_end_head(out, length, r->keep_alive, r->head->minor);
+    bool bodiless = r->response->status == 204 || r->response->status == 304;
+    return rc ? rc : reply_end_head(out, bodiless ? REPLY_NO_BODY : length, r->keep_alive, r->head->minor);
 }
 
 /* An error of ours instead of an answer. */
@@ -626,6 +659,10 @@ static void idle_too_long(struct request *r, uint64_t now)
     }
     bool client_stalled = r->paused;
     give_up(r);
+    if (!client_stalled && r->relay.mode == RELAY_EVENTS && (r->relay.finished || r->relay.terminal)) {
+        run(r); /* the answer is whole, whatever the upstream still waits for */
+        return;
+    }
     r->status = r->response->status;
     if (client_stalled) {
         r->outcome = "client stalled";
@@ -692,7 +729,7 @@ void request_begin(struct request *r, const struct http_request *head, struct st
     r->active = true;
     r->step = 0;
     r->began_us = event_clock_us();
-    r->sent_us = r->first_us = r->done_us = 0;
+    r->sent_us = r->first_us = r->done_us = r->failed_us = 0;
     r->keep_alive = head->keep_alive && !r->service->draining;
     r->attempts = 0;
     r->status = 0;
@@ -711,7 +748,7 @@ static void log_end(struct request *r)
 {
     uint64_t now = event_clock_us();
     bool answered = r->relay.committed && r->ticket.candidate;
-    uint64_t upstream = r->sent_us ? (r->done_us > r->sent_us ? r->done_us : now) - r->sent_us : 0;
+    uint64_t upstream = r->failed_us + (answered ? (r->done_us > r->sent_us ? r->done_us : now) - r->sent_us : 0);
     struct account_record record = {
         .id = r->id,
         .method = r->head->method,

@@ -67,6 +67,7 @@ struct request {
     const char *outcome;  /* for the log: how the request ended */
     int status;
     uint64_t began_us, sent_us, first_us, done_us;
+    uint64_t failed_us; /* spent on tries that failed */
     struct account_try tries[ACCOUNT_TRIES];
     char *lines[UPSTREAM_LINES_MAX];
     unsigned line_count;

@@ -12,6 +12,40 @@ static bool under(struct str path, struct str prefix)
     return str_starts(path, prefix);
 }
 
+/* The byte that stands at `at`, percent-decoded; its length in the path goes to *len. */
+static char decoded(struct str path, size_t at, size_t *len)
+{
+    static const char digits[] = "0123456789abcdef";
+    *len = 1;
+    if (path.at[at] != '%' || path.len - at < 3)
+        return path.at[at];
+    const char *high = memchr(digits, path.at[at + 1] | 0x20, 16), *low = memchr(digits, path.at[at + 2] | 0x20, 16);
+    if (!high || !low)
+        return path.at[at];
+    *len = 3;
+    return (char)((high - digits) << 4 | (low - digits));
+}
+
+/* A segment of dots would be resolved by some upstreams and not by others, and could leave the endpoint's base. */
+static bool has_dot_segment(struct str path)
+{
+    bool only_dots = false; /* what has been seen of this segment */
+    size_t seen = 1, len;
+    for (size_t at = 0; at < path.len; at += len) {
+        char byte = decoded(path, at, &len);
+        if (byte == '/' || byte == '\\') {
+            if (only_dots && seen > 0)
+                return true;
+            only_dots = true;
+            seen = 0;
+            continue;
+        }
+        only_dots = only_dots && byte == '.';
+        seen++;
+    }
+    return only_dots && seen > 0;
+}
+
 const struct plan_model *route_model(const struct plan *plan, struct str name, struct str *resolved)
 {
     *resolved = name;
@@ -54,6 +88,8 @@ static bool is_json(const struct http_request *head, struct str body)
 {
     struct str type = http_header_find(head->headers, head->header_count, STR("content-type"));
     struct str json = STR("application/json");
+    if (body.len == 0)
+        return false;
     if (type.len == 0 || (type.len >= json.len && str_eq_nocase((struct str){type.at, json.len}, json)))
         return true;
     while (body.len > 0 && (*body.at == ' ' || *body.at == '\n' || *body.at == '\r' || *body.at == '\t'))
@@ -124,7 +160,7 @@ static enum route_kind kind_of_own(const struct http_request *head, struct str p
         return get ? ROUTE_MODELS : ROUTE_BAD_METHOD;
     if (under(path, STR("/v1/models/")) && get)
         return ROUTE_MODEL_ONE;
-    return under(path, STR("/v1/")) ? ROUTE_ONCE : ROUTE_UNKNOWN;
+    return under(path, STR("/v1/")) && !has_dot_segment(path) ? ROUTE_ONCE : ROUTE_UNKNOWN;
 }
 
 int route_find(struct route *route, const struct plan *plan, const struct http_request *head, struct str body,

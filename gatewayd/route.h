@@ -24,7 +24,8 @@ struct route {
     enum route_kind kind;
     const struct plan_model *model; /* ROUTE_MODEL: NULL when nobody knows it */
     struct str asked;               /* the model's name as asked, unescaped */
-    struct str resolved;            /* its name behind aliases; what is sent upstream unless a candidate says otherwise */
+    /* its name behind aliases; what is sent upstream unless a candidate says otherwise */
+    struct str resolved;
     struct json_value model_value;  /* where it stands in the body; type JSON_NONE when it does not */
     bool stream;                    /* the body asks for a stream */
     bool anthropic;                 /* the path is Anthropic's */

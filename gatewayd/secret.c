@@ -72,10 +72,27 @@ static int refuse(const struct teller *t, const char *format, ...)
     return 1;
 }
 
+/* Variables that were read and wiped: a reload asks for them again. */
+static struct kept {
+    struct kept *next;
+    struct secret *value;
+    char name[];
+} *kept;
+
+static const char *kept_value(const char *name)
+{
+    for (const struct kept *k = kept; k; k = k->next)
+        if (strcmp(k->name, name) == 0)
+            return k->value->text;
+    return NULL;
+}
+
 static int from_environment(const struct teller *t, char raw[KEY_MAX], struct str *text)
 {
     const char *name = t->key->text, *value = getenv(name);
 
+    if (!value)
+        value = kept_value(name);
     if (!value)
         return refuse(t, "is to come from the environment variable %s, which is not set", name);
     if (value[0] == '\0')
@@ -239,8 +256,20 @@ static void scrub(const struct conf_key *key)
     if (key->source != CONF_KEY_ENV)
         return;
     char *value = getenv(key->text);
-    if (value)
-        sodium_memzero(value, strlen(value));
+    if (!value)
+        return;
+    struct kept *k = calloc(1, sizeof *k + strlen(key->text) + 1);
+    struct secret *secret = secret_new(str_of(value));
+    if (!k || !secret) { /* out of memory: better a variable too many than a reload that cannot find its key */
+        free(k);
+        secret_free(secret);
+        return;
+    }
+    strcpy(k->name, key->text);
+    k->value = secret;
+    k->next = kept;
+    kept = k;
+    sodium_memzero(value, strlen(value));
     unsetenv(key->text);
 }
 
@@ -264,17 +293,36 @@ uint32_t secret_random_below(uint32_t bound)
     return randombytes_uniform(bound);
 }
 
+/* Drawn in bulk: a system call for every request's id would be a tenth of what the request costs. */
+static unsigned char pool[960];
+static size_t pool_left;
+
+void secret_forked(void)
+{
+    pool_left = 0;
+}
+
+static const unsigned char *draw(size_t len)
+{
+    if (pool_left < len) {
+        randombytes_buf(pool, sizeof pool);
+        pool_left = sizeof pool;
+    }
+    pool_left -= len;
+    return pool + pool_left;
+}
+
 void secret_request_id(char out[SECRET_ID_SIZE])
 {
     static const char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    unsigned char random[15];
+    enum { RANDOM_BYTES = 15 };
+    const unsigned char *random = draw(RANDOM_BYTES);
 
-    randombytes_buf(random, sizeof random);
     memcpy(out, "req_", 4);
     for (unsigned i = 0; i < 24; i++) {
         /* Five bits at a time; a digit may straddle two bytes, and the last one ends exactly at the last bit. */
         unsigned bit = 5 * i, byte = bit / 8;
-        unsigned two = (unsigned)random[byte] << 8 | (byte + 1 < sizeof random ? random[byte + 1] : 0u);
+        unsigned two = (unsigned)random[byte] << 8 | (byte + 1 < RANDOM_BYTES ? random[byte + 1] : 0u);
         out[4 + i] = digits[two >> (11 - bit % 8) & 31];
     }
     out[28] = '\0';

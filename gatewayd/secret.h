@@ -14,9 +14,9 @@ struct secret; /* sodium_malloc'ed, read-only once made; opaque */
 int secret_setup(void);
 
 /*
- * Fetch the key of one endpoint or account. Trims it; refuses inner white space, control characters, a leading "Bearer ",
- * an empty value, and one that starts with none of `prefixes`. Problems go to `problems` at the key's place. Returns 0
- * with *out (NULL for none and passthrough), 1 when refused, -ENOMEM. `whose` reads "endpoint us-east".
+ * Fetch the key of one endpoint or account. Trims it; refuses inner white space, control characters, a leading "Bearer
+ * ", an empty value, and one that starts with none of `prefixes`. Problems go to `problems` at the key's place. Returns
+ * 0 with *out (NULL for none and passthrough), 1 when refused, -ENOMEM. `whose` reads "endpoint us-east".
  */
 int secret_load(const struct conf_key *key, const char *const *prefixes, size_t prefix_count, const char *whose,
                 struct secret **out, struct conf_problems *problems);
@@ -28,6 +28,9 @@ struct str secret_text(const struct secret *secret);
 /* Wipe and remove the environment variables the configuration names, once they were read: in a worker, while its master
  * keeps them for the next reload. */
 void secret_scrub_environment(const struct conf *conf);
+
+/* In a child, before its first id: two processes must not draw from copies of one pool. */
+void secret_forked(void);
 
 /* Random things, from libsodium. */
 uint32_t secret_random32(void);

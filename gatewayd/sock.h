@@ -2,8 +2,9 @@
 #define GATEWAYD_SOCK_H
 
 /*
- * The output side of a client's socket: bytes go straight to the kernel while it takes them, and wait in a buffer when it
- * does not. The owner is told when the buffer has emptied, so that whoever produces the bytes can be slowed and resumed.
+ * The output side of a client's socket. What is sent within one turn of the loop is gathered and handed to the kernel
+ * in one call before the loop sleeps; what the kernel does not take waits. The owner is told when everything has gone,
+ * so that whoever produces the bytes can be slowed and resumed.
  */
 
 #include <sys/uio.h>
@@ -13,13 +14,24 @@
 
 enum { SOCK_HIGH_WATER = 64 * 1024 };
 
+struct sock;
+
+/* The sockets of a process that have something to hand over at the end of the turn. Zeroed to start. */
+struct sock_batch {
+    struct sock *first;
+};
+
 struct sock {
     int fd;
     struct event_io io;
     struct buf out;
     uint64_t sent; /* bytes the kernel took */
     bool failed;   /* the peer is gone; everything further is dropped */
-    void (*drained)(struct sock *self); /* the buffer has emptied after it had not been */
+    bool blocked;  /* the kernel's buffer is full: waiting for it to drain */
+    bool awaited;  /* the owner wants to hear of `drained` even when nothing had to wait */
+    struct sock_batch *batch; /* NULL: everything is sent at once */
+    struct sock *next, **place; /* in the batch */
+    void (*drained)(struct sock *self); /* everything has gone after some had to wait, or the peer has left */
 };
 
 /* Send or queue `count` pieces. 0, or -errno when the peer is gone or memory is out (`failed` is then set). */
@@ -27,9 +39,13 @@ int sock_send(struct sock *sock, const struct iovec *pieces, int count);
 static inline size_t sock_pending(const struct sock *sock) { return buf_len(&sock->out); }
 /* More is queued than a slow reader should be allowed. */
 static inline bool sock_full(const struct sock *sock) { return buf_len(&sock->out) >= SOCK_HIGH_WATER; }
-/* The descriptor is writable: push what waits. Calls `drained` when that was all. */
+/* Push what waits, as far as it goes. Calls `drained` when that was all. */
 void sock_flush(struct sock *sock);
-/* Watch for reading as asked, and for writing exactly while something waits. */
+/* The end of the turn: push what every socket of the batch has gathered. */
+void sock_batch_flush(struct sock_batch *batch);
+/* Watch for reading as asked, and for writing exactly while the kernel's buffer is full. */
 void sock_watch(struct sock *sock, bool reading);
+/* Before it is closed: stop watching, leave the batch, release the buffer. */
+void sock_fini(struct sock *sock);
 
 #endif

@@ -10,8 +10,8 @@
 
 #include "gatewayd/log.h"
 
-/* Only directories of ours are made; one that exists stays as it is, but it must be ours or root's, because whoever owns
- * the directory can put another region in its place. */
+/* Only directories of ours are made; one that exists stays as it is, but it must be ours or root's, because whoever
+ * owns the directory can put another region in its place. */
 
 static int refuse(char *why, size_t size, const char *path, const char *what)
 {
@@ -24,6 +24,8 @@ static int make_missing(char *path, const struct process_user *user, char *why, 
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
         if (mkdir(path, 0755) == 0) {
+            if (chmod(path, 0755) != 0) /* whatever the umask is: clients and operators pass through it */
+                return refuse(why, size, path, strerror(errno));
             if (user->drop && chown(path, user->uid, user->gid) != 0)
                 return refuse(why, size, path, strerror(errno));
         } else if (errno != EEXIST) {
@@ -62,6 +64,8 @@ int statedir_make(const struct conf *conf, const struct process_user *user, uint
         snprintf(path, sizeof path, "/");
     if (stat(path, &st) != 0)
         return refuse(why, size, path, strerror(errno));
+    if (!S_ISDIR(st.st_mode))
+        return refuse(why, size, path, "is no directory; remove it, or change `state`");
     bool ours = st.st_uid == 0 || st.st_uid == geteuid() || st.st_uid == user->uid;
     if (!ours || ((st.st_mode & 022) && !(st.st_mode & S_ISVTX)))
         return refuse(why, size, path,

@@ -9,8 +9,9 @@
 #include "libshm/clock.h"
 
 /*
- * A passing probe never closes a breaker: it only brings the next trial request forward, because what matters is whether
- * real requests succeed. A failing one counts as a failure. 401 and 404 pass: the endpoint is there and answers.
+ * A passing probe never closes a breaker: it only brings the next trial request forward, because what matters is
+ * whether real requests succeed. A failing one counts as a failure. 401 and 404 pass: the endpoint is there and
+ * answers.
  */
 
 struct probe {

@@ -1,8 +1,8 @@
 #ifndef GATEWAYD_STEWARD_H
 #define GATEWAYD_STEWARD_H
 
-/* The steward: what is done once for all workers, in a process of its own so that it cannot slow a request. It probes the
- * endpoints whose configuration asks for it. */
+/* The steward: what is done once for all workers, in a process of its own so that it cannot slow a request. It
+ * probes the endpoints whose configuration asks for it. */
 
 #include "gatewayd/process.h"
 

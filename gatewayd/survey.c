@@ -2,6 +2,11 @@
 
 #include "libshm/clock.h"
 
+/*
+ * Made from the shared words as they are now, not from what the request met on its way: between its tries and its end
+ * an endpoint may have come back, and the wait that is told to the client is the one that counts.
+ */
+
 static int add_wait(struct buf *json, const char *what, uint64_t until, uint64_t now)
 {
     uint64_t left = until > now ? until - now : 0;
@@ -9,7 +14,26 @@ static int add_wait(struct buf *json, const char *what, uint64_t until, uint64_t
                     (unsigned long long)(left % 1000 / 100));
 }
 
-static int add_state(struct buf *json, const struct refused *refused, uint64_t now)
+/* What the two breakers of a candidate that refuse it are to be called. */
+static int add_breakers(struct buf *json, const struct gws_region *region, const struct plan_candidate *c,
+                        const struct refused *refused, uint64_t now)
+{
+    const uint32_t rows[] = {c->target->row, c->pair_row};
+    const char *name = "half_open";
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct gws_breaker_view view = gws_breaker_view(gws_breaker_word(region, rows[i]));
+        if (view.mode == GWS_OPEN && view.t > now && name[0] == 'h')
+            name = "open";
+        if (view.mode == GWS_FORCED && view.forced_open)
+            name = "forced_open";
+    }
+    if (name[0] == 'h' || refused->until == UINT64_MAX)
+        return buf_add_str(json, str_of(name));
+    return add_wait(json, name, refused->until, now);
+}
+
+static int add_state(struct buf *json, const struct gws_region *region, const struct plan_candidate *c,
+                     const struct refused *refused, uint64_t now)
 {
     switch (refused->why) {
     case REFUSAL_DRAINED:
@@ -19,9 +43,7 @@ static int add_state(struct buf *json, const struct refused *refused, uint64_t n
                                                                                                       : "cooling",
                         refused->until, now);
     case REFUSAL_OPEN:
-        return refused->until == UINT64_MAX ? buf_add_str(json, STR("forced_open"))
-               : refused->until <= now      ? buf_add_str(json, STR("half_open"))
-                                            : add_wait(json, "open", refused->until, now);
+        return add_breakers(json, region, c, refused, now);
     case REFUSAL_FULL:
         return buf_add_str(json, STR("full"));
     case REFUSAL_LIMITED:
@@ -78,7 +100,8 @@ int survey_make(struct gws_region *region, const struct plan_model *model, const
         if (rc == 0)
             rc = buf_add_str(json, STR("\":\""));
         if (rc == 0)
-            rc = !out && state->tries[i] ? add_tried(json, last[i]) : add_state(json, &refused, now);
+            rc = !out && state->tries[i] ? add_tried(json, last[i])
+                                         : add_state(json, region, &model->candidates[i], &refused, now);
         if (rc == 0)
             rc = buf_add_str(json, STR("\""));
     }

@@ -15,7 +15,8 @@ struct survey {
     bool limit_is_soonest;
 };
 
-/* `last`: what each tried candidate's latest try ended in, by index. Appends a JSON object of endpoint states to `json`. */
+/* `last`: what each tried candidate's latest try ended in, by index. Appends a JSON object of endpoint states to
+ * `json`. */
 int survey_make(struct gws_region *region, const struct plan_model *model, const struct pick_state *state,
                 const struct verdict *last, struct survey *survey, struct buf *json);
 

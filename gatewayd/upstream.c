@@ -5,17 +5,18 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "gatewayd/heap.h"
 #include "gatewayd/log.h"
 
 /*
- * libcurl's multi interface on the process's own loop. Three habits of it are dealt with here and nowhere else. It resends
- * a request silently when a kept connection dies: the callback that it makes before every send counts, and refuses the
- * second. It asks for a descriptor to be unwatched after every request and watched again at the next: the watcher is left
- * in place, since the answer to the next request is what it will report. And it must not be re-entered from its own
- * callbacks: what starts within one is only noted, and begun by upstream_turn() before the loop sleeps.
+ * libcurl's multi interface on the process's own loop. Three habits of it are dealt with here and nowhere else. It
+ * resends a request silently when a kept connection dies: the callback that it makes before every send counts, and
+ * refuses the second. It asks for a descriptor to be unwatched after every request and watched again at the next: the
+ * watcher is left in place, since the answer to the next request is what it will report. And it must not be re-entered
+ * from its own callbacks: what starts within one is only noted, and begun by upstream_turn() before the loop sleeps.
  */
 
-enum { PATHS_KEPT = 8, LOSSES_KEPT = 8, LOSS_MS = 1000, KEPT_CONNECTIONS = 4096, LINES_FIXED = 24 };
+enum { PATHS_KEPT = 8, LOSSES_KEPT = 8, LOSS_MS = 1000, KEPT_CONNECTIONS = 4096, SHARED_STREAMS = 4 };
 
 struct kept_path {
     char *path;
@@ -26,10 +27,8 @@ struct kept_path {
 /* What is the same for every request to one endpoint. */
 struct target {
     const struct plan_target *plan;
-    struct curl_slist fixed[LINES_FIXED]; /* credential, configured headers, and what libcurl must not add */
-    struct curl_slist *more;              /* configured headers beyond those */
-    unsigned fixed_count;
-    char *credential;
+    char *fixed; /* lines of every request, CRLF between them: the credential and the configured headers */
+    size_t fixed_len;
     struct kept_path paths[PATHS_KEPT];
     unsigned next_path;
     struct transfer *idle; /* with their handles, options set */
@@ -38,7 +37,10 @@ struct target {
 struct watch {
     struct event_io io;
     struct upstream *up;
-    int wanted; /* what libcurl asked for; the watcher itself may outlast it */
+    int wanted;       /* what libcurl asked for; the watcher itself may outlast it */
+    unsigned streams; /* transfers under way that this connection has carried bytes of */
+    bool resting;     /* read lately; read again when the pause is over */
+    struct watch *next_resting;
 };
 
 struct upstream {
@@ -48,6 +50,9 @@ struct upstream {
     struct event_timer timer;
     bool kick; /* something waits to be begun */
     struct watch **watches; /* by descriptor */
+    struct watch *acting;   /* whose bytes are being read */
+    struct watch *resting;
+    struct event_timer rest_over;
     size_t watch_count;
     struct target *targets;
     uint32_t target_count;
@@ -70,12 +75,14 @@ struct transfer {
     unsigned sends;
     unsigned interims;
     long local_port;
+    struct watch *carrier; /* the connection's */
     CURLU *url_set;   /* what the handle was given last */
     CURLU *url_owned; /* made for this request alone */
     size_t head_bytes;
     struct buf lines;
     struct upstream_response response;
-    struct curl_slist nodes[UPSTREAM_LINES_MAX];
+    struct buf block; /* the request's header lines, as one text */
+    struct curl_slist nodes[3];
     char why[CURL_ERROR_SIZE];
 };
 
@@ -83,19 +90,55 @@ struct transfer {
 
 static void finish_done(struct upstream *up);
 
+static void act(struct watch *watch, int what)
+{
+    struct upstream *up = watch->up;
+    int running;
+    up->acting = watch;
+    curl_multi_socket_action(up->multi, watch->io.io.fd,
+                             (what & EVENT_READ ? CURL_CSELECT_IN : 0) | (what & EVENT_WRITE ? CURL_CSELECT_OUT : 0),
+                             &running);
+    up->acting = NULL;
+    finish_done(up);
+}
+
+/*
+ * libcurl runs every transfer of a connection whenever the connection has bytes for one of them. A connection that many
+ * streams share is therefore read at most once a millisecond: what has come by then is for many of them.
+ */
+static bool rest(struct watch *watch, int what)
+{
+    struct upstream *up = watch->up;
+    if (watch->streams < SHARED_STREAMS || what != EVENT_READ || watch->wanted != EVENT_READ)
+        return false;
+    event_io_watch(&watch->io, 0);
+    watch->resting = true;
+    watch->next_resting = up->resting;
+    up->resting = watch;
+    event_timer_at(&up->rest_over, event_now_ms(up->loop) + 1);
+    return true;
+}
+
+static void rest_over(struct event_timer *timer)
+{
+    struct upstream *up = (struct upstream *)(void *)((char *)timer - offsetof(struct upstream, rest_over));
+    while (up->resting) {
+        struct watch *watch = up->resting;
+        up->resting = watch->next_resting;
+        watch->resting = false;
+        event_io_watch(&watch->io, watch->wanted);
+        if (watch->wanted)
+            act(watch, EVENT_READ);
+    }
+}
+
 static void socket_ready(struct event_io *io, int what)
 {
     struct watch *watch = (struct watch *)(void *)io;
-    struct upstream *up = watch->up;
-    if (!watch->wanted) { /* a kept connection said something, most likely goodbye: libcurl looks before it uses it */
+    if (!watch->wanted) /* a kept connection said something, most likely goodbye: libcurl looks before it uses it */
         event_io_watch(io, 0);
-        return;
-    }
-    int running;
-    curl_multi_socket_action(up->multi, io->io.fd,
-                             (what & EVENT_READ ? CURL_CSELECT_IN : 0) | (what & EVENT_WRITE ? CURL_CSELECT_OUT : 0),
-                             &running);
-    finish_done(up);
+    else if (!rest(watch, what))
+        act(watch, what);
 }
 
 static struct watch *watch_of(struct upstream *up, int fd)
@@ -132,6 +175,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *
                     : what == CURL_POLL_OUT   ? EVENT_WRITE
                     : what == CURL_POLL_INOUT ? EVENT_READ | EVENT_WRITE
                                               : 0;
+    if (watch->resting && watch->wanted == EVENT_READ)
+        return 0;
     if (watch->wanted)
         event_io_watch(&watch->io, watch->wanted);
     else if (event_io_watched(&watch->io) & EVENT_WRITE)
@@ -144,6 +189,7 @@ static int on_close(void *owner, curl_socket_t fd)
     struct upstream *up = owner;
     if ((size_t)fd < up->watch_count && up->watches[fd]) {
         up->watches[fd]->wanted = 0;
+        up->watches[fd]->streams = 0;
         event_io_watch(&up->watches[fd]->io, 0);
     }
     return close(fd);
@@ -277,6 +323,10 @@ static size_t on_body(char *at, size_t size, size_t count, void *owner)
 {
     struct transfer *t = owner;
     size_t len = size * count;
+    if (!t->carrier && t->up->acting) {
+        t->carrier = t->up->acting;
+        t->carrier->streams++;
+    }
     switch (t->events->body(t->owner, at, len)) {
     case UPSTREAM_TAKEN:
         return len;
@@ -330,6 +380,9 @@ static enum upstream_end end_of(const struct transfer *t, CURLcode code)
 static void retire(struct transfer *t)
 {
     t->active = false;
+    if (t->carrier && t->carrier->streams > 0)
+        t->carrier->streams--;
+    t->carrier = NULL;
     if (t->url_owned) {
         curl_easy_setopt(t->easy, CURLOPT_CURLU, NULL);
         curl_url_cleanup(t->url_owned);
@@ -487,14 +540,39 @@ static void set_method(struct transfer *t, const struct upstream_request *reques
     }
 }
 
-static void set_headers(struct transfer *t, const struct upstream_request *request)
+/*
+ * libcurl compares every line it is given with a dozen names, several times over; so it is given two: the line it looks
+ * for in a POST (Content-Type) with all others behind it in the same text, and the one it looks for always (Accept).
+ */
+static int set_headers(struct transfer *t, const struct upstream_request *request)
 {
-    struct curl_slist *next = t->target->fixed_count ? t->target->fixed : t->target->more;
-    for (unsigned i = request->header_count; i-- > 0;) {
-        t->nodes[i] = (struct curl_slist){request->header_lines[i], next};
-        next = &t->nodes[i];
+    const char *type = NULL, *accept = NULL;
+    for (unsigned i = 0; i < request->header_count; i++) {
+        if (strncasecmp(request->header_lines[i], "content-type:", 13) == 0)
+            type = request->header_lines[i];
+        else if (strncasecmp(request->header_lines[i], "accept:", 7) == 0)
+            accept = request->header_lines[i];
     }
-    curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, next);
+    buf_clear(&t->block);
+    int rc = type ? buf_add(&t->block, type, strlen(type)) : 0;
+    for (unsigned i = 0; rc == 0 && i < request->header_count; i++) {
+        const char *line = request->header_lines[i];
+        if (line == type || line == accept)
+            continue;
+        if (buf_len(&t->block) > 0)
+            rc = buf_add(&t->block, "\r\n", 2);
+        if (rc == 0)
+            rc = buf_add(&t->block, line, strlen(line));
+    }
+    if (rc == 0 && buf_len(&t->block) > 0 && t->target->fixed_len > 0)
+        rc = buf_add(&t->block, "\r\n", 2);
+    if (rc == 0)
+        rc = buf_add(&t->block, t->target->fixed, t->target->fixed_len + 1);
+    t->nodes[0] = (struct curl_slist){t->block.data, &t->nodes[1]};
+    t->nodes[1] = (struct curl_slist){(char *)"Expect:", accept ? &t->nodes[2] : NULL};
+    t->nodes[2] = (struct curl_slist){(char *)accept, NULL};
+    curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->nodes);
+    return rc;
 }
 
 int upstream_start(struct upstream *up, const struct upstream_request *request, struct transfer **out)
@@ -514,7 +592,7 @@ int upstream_start(struct upstream *up, const struct upstream_request *request, 
     buf_clear(&t->lines);
 
     CURLU *url = url_find(t, request->path);
-    if (!url) {
+    if (!url || set_headers(t, request) != 0) {
         retire(t);
         return -ENOMEM;
     }
@@ -522,7 +600,6 @@ int upstream_start(struct upstream *up, const struct upstream_request *request, 
         curl_easy_setopt(t->easy, CURLOPT_CURLU, url);
     t->url_set = url;
     set_method(t, request);
-    set_headers(t, request);
     curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, request->fresh ? 1L : 0L);
     curl_easy_setopt(t->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);
     if (curl_multi_add_handle(up->multi, t->easy) != CURLM_OK) {
@@ -555,6 +632,12 @@ void upstream_resume(struct transfer *t)
     }
 }
 
+bool upstream_is_shared(const struct transfer *t)
+{
+    long version = 0;
+    return curl_easy_getinfo(t->easy, CURLINFO_HTTP_VERSION, &version) == CURLE_OK && version >= CURL_HTTP_VERSION_2_0;
+}
+
 bool upstream_loss_known(struct transfer *t)
 {
     struct upstream *up = t->up;
@@ -574,49 +657,33 @@ bool upstream_loss_known(struct transfer *t)
 
 int upstream_setup(void)
 {
-    return curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK ? 0 : 1;
-}
-
-static void fixed_line(struct target *target, char *line)
-{
-    if (target->fixed_count == LINES_FIXED) {
-        struct curl_slist *longer = curl_slist_append(target->more, line);
-        target->more = longer ? longer : target->more;
-        return;
-    }
-    struct curl_slist *node = &target->fixed[target->fixed_count++];
-    *node = (struct curl_slist){line, NULL};
-    if (target->fixed_count > 1)
-        target->fixed[target->fixed_count - 2].next = node;
+    heap_own();
+    return curl_global_init_mem(CURL_GLOBAL_DEFAULT, heap_malloc, heap_free, heap_realloc, heap_strdup, heap_calloc) ==
+                   CURLE_OK
+               ? 0
+               : 1;
 }
 
 static int target_init(struct target *target, const struct plan_target *plan)
 {
-    static char no_expect[] = "Expect:";
-    target->plan = plan;
-    fixed_line(target, no_expect);
+    struct buf lines = {0};
     struct str key = plan->key ? secret_text(plan->key) : (struct str){0};
+    int rc = 0;
+    target->plan = plan;
     if (key.len > 0) {
-        const char *prefix = plan->conf->auth == CONF_AUTH_BEARER      ? "Authorization: Bearer "
-                             : plan->conf->auth == CONF_AUTH_X_API_KEY ? "x-api-key: "
-                                                                       : "api-key: ";
-        size_t size = strlen(prefix) + key.len + 1;
-        target->credential = malloc(size);
-        if (!target->credential)
-            return -ENOMEM;
-        snprintf(target->credential, size, "%s%.*s", prefix, (int)key.len, key.at);
-        fixed_line(target, target->credential);
+        const char *name = plan->conf->auth == CONF_AUTH_BEARER      ? "Authorization: Bearer "
+                           : plan->conf->auth == CONF_AUTH_X_API_KEY ? "x-api-key: "
+                                                                     : "api-key: ";
+        rc = buf_addf(&lines, "%s%.*s", name, (int)key.len, key.at);
     }
-    for (size_t i = 0; i < plan->conf->header_count; i++) {
-        struct buf line = {0};
-        if (buf_addf(&line, "%s: %s", plan->conf->headers[i].name, plan->conf->headers[i].value) != 0 ||
-            buf_add(&line, "", 1) != 0)
-            return -ENOMEM;
-        fixed_line(target, line.data);
-    }
-    if (target->more)
-        target->fixed[LINES_FIXED - 1].next = target->more;
-    return 0;
+    for (size_t i = 0; rc == 0 && i < plan->conf->header_count; i++)
+        rc = buf_addf(&lines, "%s%s: %s", buf_len(&lines) ? "\r\n" : "", plan->conf->headers[i].name,
+                      plan->conf->headers[i].value);
+    if (rc == 0)
+        rc = buf_add(&lines, "", 1);
+    target->fixed = lines.data;
+    target->fixed_len = rc == 0 ? buf_len(&lines) - 1 : 0;
+    return rc;
 }
 
 static void target_fini(struct target *target)
@@ -626,19 +693,18 @@ static void target_fini(struct target *target)
         target->idle = t->next;
         curl_easy_cleanup(t->easy);
         buf_fini(&t->lines);
+        if (t->block.data)
+            explicit_bzero(t->block.data, t->block.size);
+        buf_fini(&t->block);
         free(t);
     }
     for (unsigned i = 0; i < PATHS_KEPT; i++) {
         curl_url_cleanup(target->paths[i].url);
         free(target->paths[i].path);
     }
-    for (unsigned i = target->credential ? 2 : 1; i < target->fixed_count; i++)
-        free(target->fixed[i].data);
-    if (target->credential) {
-        explicit_bzero(target->credential, strlen(target->credential));
-        free(target->credential);
-    }
-    curl_slist_free_all(target->more);
+    if (target->fixed)
+        explicit_bzero(target->fixed, target->fixed_len);
+    free(target->fixed);
 }
 
 struct upstream *upstream_new(struct event_loop *loop, const struct plan *plan)
@@ -648,6 +714,7 @@ struct upstream *upstream_new(struct event_loop *loop, const struct plan *plan)
         return NULL;
     up->loop = loop;
     event_timer_init(&up->timer, loop, timer_fired);
+    event_timer_init(&up->rest_over, loop, rest_over);
     up->multi = curl_multi_init();
     up->share = curl_share_init();
     up->targets = calloc(plan->target_count, sizeof *up->targets);
@@ -676,9 +743,11 @@ void upstream_free(struct upstream *up)
     curl_multi_cleanup(up->multi);
     curl_share_cleanup(up->share);
     event_timer_stop(&up->timer);
+    event_timer_stop(&up->rest_over);
     for (size_t i = 0; i < up->watch_count; i++)
         free(up->watches[i]);
     free(up->watches);
     free(up->targets);
     free(up);
+    heap_trim();
 }

@@ -2,12 +2,12 @@
 #define GATEWAYD_UPSTREAM_H
 
 /*
- * Requests to upstream endpoints: connections kept and shared, TLS, HTTP/2, proxies, timeouts of connecting. One instance
- * a process, on the process's loop. The library that does it is seen in upstream.c alone.
+ * Requests to upstream endpoints: connections kept and shared, TLS, HTTP/2, proxies, timeouts of connecting. One
+ * instance a process, on the process's loop. The library that does it is seen in upstream.c alone.
  *
- * A transfer is one try. It reports to its owner: the response's head once, then body bytes as they arrive, then its end,
- * exactly once. It never repeats a request by itself: when a kept connection turns out dead before it was used, the end
- * is UPSTREAM_STALE and the owner decides.
+ * A transfer is one try. It reports to its owner: the response's head once, then body bytes as they arrive, then its
+ * end, exactly once. It never repeats a request by itself: when a kept connection turns out dead before it was used,
+ * the end is UPSTREAM_STALE and the owner decides.
  */
 
 #include "gatewayd/event.h"
@@ -68,7 +68,8 @@ void upstream_free(struct upstream *up);
 /* 0 with *out, or -ENOMEM. `done` is never called from within this call. */
 int upstream_start(struct upstream *up, const struct upstream_request *request, struct transfer **out);
 
-/* End a transfer now: nothing more is reported, an unfinished one's connection or stream is closed. NULL is accepted. */
+/* End a transfer now: nothing more is reported, an unfinished one's connection or stream is closed. NULL is
+ * accepted. */
 void upstream_cancel(struct transfer *transfer);
 
 /* Begin what was started and report what has ended; the process calls it before its loop sleeps. */
@@ -76,6 +77,10 @@ void upstream_turn(struct upstream *up);
 
 /* Continue after UPSTREAM_PAUSE. */
 void upstream_resume(struct transfer *transfer);
+
+/* Whether its connection carries other streams as well (HTTP/2). Such a transfer must not be paused: what the peer has
+ * sent of it already would stand in the way of all the others. */
+bool upstream_is_shared(const struct transfer *transfer);
 
 /* Whether the connection that carried it is shared with other streams, and was already reported lost by one of them. */
 bool upstream_loss_known(struct transfer *transfer);

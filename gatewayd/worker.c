@@ -127,6 +127,8 @@ static void before_sleep(void *owner)
     struct worker *w = owner;
     upstream_turn(w->service.upstream);
     conns_turn(&w->conns);
+    upstream_turn(w->service.upstream); /* whom a drained client resumed */
+    conns_turn(&w->conns);
     log_access_flush();
 }
 

@@ -127,8 +127,15 @@ uint64_t gws_region_generation_next(struct gws_region *region)
     return atomic_fetch_add_explicit(&region->header->generation, 1, memory_order_acq_rel) + 1;
 }
 
-/* Computed from the clocks as they are now: the real one may have been corrected since the region was made. */
+/*
+ * As it was believed when the base was set, so that a moment is written the same by everyone who writes it; unless the
+ * real clock has been corrected by more than a second since then.
+ */
 uint64_t gws_region_real_base(const struct gws_region *region)
 {
-    return gws_clock_real_ms() - gws_clock_ms(region);
+    uint64_t believed = word_load_relaxed(&region->header->base_real_ms);
+    uint64_t now = gws_clock_real_ms() - gws_clock_ms(region);
+    uint64_t apart = now > believed ? now - believed : believed - now;
+
+    return apart > 1000 ? now : believed;
 }

@@ -123,7 +123,8 @@ static void refresh(struct gws_name_row *row, const struct entry *entry)
 {
     uint64_t config = word_load_relaxed(&row->config);
 
-    word_store_relaxed(&row->parent, entry->parent);
+    if (entry->kind != GWS_KIND_ENDPOINT) /* an endpoint's is its account, told separately */
+        word_store_relaxed(&row->parent, entry->parent);
     word_store_relaxed(&row->max_concurrent, entry->max_concurrent);
     word_store_relaxed(&row->config, entry->config > config ? entry->config : config);
 }
@@ -151,7 +152,8 @@ static int find_or_make(struct gws_region *region, struct entry *entry)
     if (row < 0)
         return row;
     name_row_withdraw(&range.rows[row]);
-    clear_row(region, entry->kind, (uint32_t)row);
+    if (name_row_used(&range.rows[row])) /* one that was never used is clean, and its cleaning no event */
+        clear_row(region, entry->kind, (uint32_t)row);
     if (entry->kind == GWS_KIND_ENDPOINT) {
         number = free_endpoint(region);
         if (number < 0)
@@ -183,6 +185,19 @@ int gws_name_endpoint(struct gws_region *region, const char *name, const char *u
     };
     int result = check(region, name);
     return result != 0 ? result : find_or_make(region, &entry);
+}
+
+int gws_name_set_account(struct gws_region *region, uint32_t endpoint_row, uint32_t account_row)
+{
+    struct gws_name_info endpoint, account;
+
+    if (!may_change(region))
+        return -EPERM;
+    if (!gws_name_domain_read(region, endpoint_row, &endpoint) || endpoint.kind != GWS_KIND_ENDPOINT ||
+        !gws_name_domain_read(region, account_row, &account) || account.kind != GWS_KIND_ACCOUNT)
+        return -EINVAL;
+    word_store_relaxed(&region->names[endpoint_row].parent, account_row);
+    return 0;
 }
 
 int gws_name_pair(struct gws_region *region, uint32_t endpoint_row, const char *model, uint64_t config)

@@ -26,9 +26,9 @@ struct gws_name_info {
     enum gws_kind kind;
     char name[GWS_NAME_MAX + 1];  /* endpoint, account or limiter; of a pair: its endpoint's */
     char model[GWS_NAME_MAX + 1]; /* of a pair, else empty */
-    uint32_t parent;              /* of a pair: its endpoint's domain row; else UINT32_MAX */
+    uint32_t parent;              /* of a pair: its endpoint's domain row; of an endpoint: its account's */
     uint32_t endpoint;            /* of an endpoint: its row in the bulkhead and counter tables; else UINT32_MAX */
-    uint32_t weight_of_limit;     /* of an endpoint: its max_concurrent, shown by tools */
+    uint32_t max_concurrent;     /* of an endpoint: its max_concurrent, shown by tools */
     uint64_t config;              /* the last configuration generation that names it */
 };
 
@@ -45,6 +45,9 @@ struct gws_name_info {
 int gws_name_endpoint(struct gws_region *region, const char *name, const char *url, uint32_t limit, uint64_t config);
 int gws_name_pair(struct gws_region *region, uint32_t endpoint_row, const char *model, uint64_t config);
 int gws_name_account(struct gws_region *region, const char *name, uint64_t config);
+
+/* Master: say which account an endpoint belongs to, so that tools can tell why it rests. 0, or -EINVAL. */
+int gws_name_set_account(struct gws_region *region, uint32_t endpoint_row, uint32_t account_row);
 
 /* Master: the same for the limiter table ("endpoint/us-east/rpm", "ip/…" and the like). */
 int gws_name_limit(struct gws_region *region, const char *name, uint64_t config);

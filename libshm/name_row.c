@@ -130,7 +130,7 @@ bool name_row_read(const struct gws_name_row *row, struct gws_name_info *info)
         text_load(row->model, info->model);
         info->parent = (uint32_t)word_load_relaxed(&row->parent);
         info->endpoint = (uint32_t)word_load_relaxed(&row->endpoint);
-        info->weight_of_limit = (uint32_t)word_load_relaxed(&row->max_concurrent);
+        info->max_concurrent = (uint32_t)word_load_relaxed(&row->max_concurrent);
         info->config = word_load_relaxed(&row->config);
         atomic_thread_fence(memory_order_acquire);
         if (word_load_relaxed(&row->state) == state)
@@ -139,3 +139,7 @@ bool name_row_read(const struct gws_name_row *row, struct gws_name_info *info)
     return false;
 }
 
+bool name_row_used(const struct gws_name_row *row)
+{
+    return word_load_relaxed(&row->state) >> KIND_BITS > 1;
+}

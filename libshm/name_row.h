@@ -38,6 +38,10 @@ enum gws_kind name_row_kind(const struct gws_name_row *row);
 /* A row is published by its state word, last, and taken back by it, first; readers copy between two looks at it. */
 void name_row_publish(struct gws_name_row *row, const struct entry *entry);
 void name_row_withdraw(struct gws_name_row *row);
+
+/* Of a row that was withdrawn just now: whether it had ever been anything. */
+bool name_row_used(const struct gws_name_row *row);
+
 bool name_row_read(const struct gws_name_row *row, struct gws_name_info *info);
 
 /* The row of that kind and identity, or -ENOENT. */

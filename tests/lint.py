@@ -16,16 +16,23 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 # `upstream`).
 LAYERS = [
     (False, "main"),
+    (False, "demo"),
     (False, "master"),
+    (False, "children"),
     (False, "worker steward"),
     (False, "conn"),
     (False, "request"),
-    (False, "auth route admit pick"),
-    (False, "upstream classify relay"),
-    (False, "account"),
+    (False, "survey account"),
+    (False, "pick"),
+    (False, "auth route admit"),
+    (False, "classify relay"),
+    (False, "upstream"),
+    (False, "service net report statedir"),
+    (False, "process"),
     (False, "plan"),
-    (True, "http sse json wait secret"),
-    (True, "conf log sock event buf str"),
+    (False, "headers reply"),
+    (True, "answer http sse json wait secret unserved"),
+    (True, "conf log sock event heap buf str"),
 ]
 
 # Where a word or a header may be seen: path prefixes. Everything else must do without.
@@ -39,6 +46,9 @@ WITHOUT_TEST = {
     "gatewayd/master": "processes and signals; tests/e2e restarts, reloads, kills and stops it",
     "gatewayd/worker": "a loop around conn; every scenario of tests/e2e runs it",
     "gatewayd/steward": "a loop around its parts; every scenario of tests/e2e runs it",
+    "gatewayd/children": "forks and reaps; tests/e2e kills workers and reloads",
+    "gatewayd/process": "the first steps after a fork; every scenario of tests/e2e takes them",
+    "gatewayd/demo": "the demonstration; a scenario of tests/e2e runs it",
     "gatewayd/conn": "sockets; tests/e2e sends it good, bad and slow clients",
     "gatewayd/request": "the order of the steps; tests/e2e has a scenario for each way through it",
     "gatewayd/upstream": "libcurl; tests/e2e puts llmsim with every fault behind it",

@@ -2,8 +2,8 @@
 #define BENCH_ANSWER_H
 
 /*
- * Reads an HTTP/1.1 answer as it arrives, with a length or in chunks. A pure function of its input: it holds the head, and
- * hands out the payload where it lies.
+ * Reads an HTTP/1.1 answer as it arrives, with a length or in chunks. A pure function of its input: it holds the head
+ * and hands out the payload where it lies.
  */
 
 #include <stddef.h>

@@ -114,14 +114,14 @@ def machine_seconds():
 
 
 def memory_mib(root):
-    """Proportional share of memory of a process and its descendants."""
+    """Proportional share of memory of a process and its descendants; None when one of them does not let us look."""
     total = 0
     for pid in tree(root):
         try:
             with open("/proc/%d/smaps_rollup" % pid) as file:
                 total += sum(int(line.split()[1]) for line in file if line.startswith("Pss:"))
         except OSError:
-            pass
+            return None
     return total / 1024
 
 

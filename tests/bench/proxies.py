@@ -1,8 +1,8 @@
 """What is measured, and what stands behind it: how each program is configured and started.
 
 Each start function returns {upstream: (port, pid)}, an upstream being `plain`, `h1` (TLS, HTTP/1.1) or `h2` (TLS,
-HTTP/2). Every program gets what its operators would give it for this work: kept-alive pools, certificates checked, tries
-elsewhere after a failure, nothing buffered, no access log, one worker.
+HTTP/2). Every program gets what its operators would give it for this work: kept-alive pools, certificates checked,
+tries elsewhere after a failure, nothing buffered, no access log, one worker.
 """
 
 import os

@@ -108,9 +108,8 @@ def test_bodies_that_cannot_be_routed(t):
     """Whole HTTP, but no JSON that says which model: 400, and the connection lives on."""
     sim = t.sim("a")
     gw = t.gateway([endpoint("a", sim)], models={"gpt-test": {"endpoints": ["a"]}})
-    bad = ['{"model": "gpt-test", "messages": [}', '{"model": "gpt-test"', '{"model": 7, "messages": []}',
-           '{"model": "gpt-test", "x": "\ud800"}'.encode("utf-8", "surrogatepass"), "[]", '"gpt-test"', "nonsense",
-           '{"model": "gpt-test"} and more', "[" * 100000]
+    bad = ['{"model": "gpt-test", "messages": [}', '{"model": "gpt-test"', '{"model": 7, "messages": []}', "[]",
+           '"gpt-test"', "nonsense", '{"model": "gpt-test"} and more', "[" * 100000]
     with gw.connect() as conn:
         for body in bad:
             conn.send(request("POST", TARGET, (), body))
@@ -166,7 +165,7 @@ def test_too_large(t):
         for what, status, data in (
                 ("one long header", 431, request("POST", TARGET, {"X-Long": "x" * 8000}, BODY)),
                 ("a head without an end", 431, b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 1000000),
-                ("many headers", 431, request("POST", TARGET, [("X-%d" % n, "y" * 20) for n in range(400)], BODY)),
+                ("many headers", 431, request("POST", TARGET, [("X-%d" % n, "y" * 80) for n in range(90)], BODY)),
                 ("a long target", 431, request("GET", "/v1/" + "x" * 8000)),
                 ("a declared length", 413, request("POST", TARGET, (), big)),
                 ("a declared length, nothing sent", 413, head("POST", TARGET, {"Content-Length": len(big)})),
@@ -221,13 +220,27 @@ def test_unknown_paths_and_methods(t):
     gw = t.gateway([endpoint("a", sim)])
     for method, path, statuses in (("GET", "/", (404,)), ("GET", "/nothing", (404,)), ("POST", "/v2/chat", (404,)),
                                    ("GET", "/v1", (404,)), ("DELETE", "/health", (405,)), ("POST", "/ready", (405,)),
-                                   ("GET", "/../etc/passwd", (400, 404)), ("GET", "/v1/../sim", (400, 404))):
+                                   ("GET", "/../etc/passwd", (400, 404))):
         r = gw.get(path, method=method)
         assert r.status in statuses, "%s %s: expected %s: %s" % (method, path, statuses, r)
         failed(r, r.status, r.error.get("code"), "invalid_request_error")
         if r.status == 405:
             assert "GET" in r.header("allow", ""), "405 without Allow: %s" % r
     equal(sim.count, 0, "requests upstream")
+
+
+def test_paths_that_climb_out(t):
+    """Above /v1 an upstream may have other things, and the request would carry the gateway's key to them."""
+    up = t.upstream()
+    gw = t.gateway([endpoint("a", up)])
+    for method in ("GET", "POST"):
+        for path in ("/v1/../admin", "/v1/files/../../admin", "/v1/%2e%2e/admin", "/v1/x/.%2E/../admin", "/v1/..",
+                     "/v1/..%2fadmin"):
+            with gw.connect() as conn:
+                conn.send(request(method, path, (), BODY if method == "POST" else None))
+                r = conn.read(method=method)
+            assert r.status in (400, 404) and up.count == 0, "%s %s was let through: %s" % (method, path, r)
+    ok(gw.ask(path="/v1/chat/completions?path=../x"))
 
 
 def test_pipelining(t):

@@ -110,7 +110,7 @@ def test_without_expose_no_names(t):
     equal(r.endpoint, None, "X-Gateway-Endpoint")
 
 
-WAITS = [  # what the upstream writes, and the wait it means (least, most) in seconds
+NAMED = [  # what the upstream writes, and the wait it means (least, most) in seconds
     ("/retry-after=7", 7, 7),
     ("/retry-after=2.5", 2.5, 2.5),
     ("/date=5", 3, 6),
@@ -119,6 +119,13 @@ WAITS = [  # what the upstream writes, and the wait it means (least, most) in se
     ("/retry-after-ms=8494/retry-after=9", 8.494, 8.494),
     ("/retry-after=6/body=3.2", 6, 6),
     ("/body=4.25", 4.25, 4.25),
+    ("/retry-after=100000", 300, 300),
+    ("/retry-after=-1", 2, 2),
+    ("/retry-after=soon", 2, 2),
+    ("", 2, 2),
+]
+
+IMPLIED = [
     ("/gemini=47s", 47, 47),
     ("/message=20.494s", 20.494, 20.494),
     ("/message=2m1.5s", 121.5, 121.5),
@@ -127,24 +134,30 @@ WAITS = [  # what the upstream writes, and the wait it means (least, most) in se
     ("/reset=12s", 12, 12),
     ("/reset=6m0s", 60, 60),
     ("/epoch=30", 28, 31),
-    ("/retry-after=100000", 300, 300),
-    ("/retry-after=-1", 2, 2),
-    ("/retry-after=soon", 2, 2),
-    ("", 2, 2),
 ]
 
 
-def test_every_way_to_name_a_wait(t):
+def waits(t, table):
     sim = t.sim("a")
-    models = ["m%d" % number for number in range(len(WAITS))]
+    models = ["m%d" % number for number in range(len(table))]
     gw = t.gateway([endpoint("a", sim)], models={model: {"endpoints": ["a"]} for model in models})
     wrong = []
-    for model, (spec, least, most) in zip(models, WAITS):
+    for model, (spec, least, most) in zip(models, table):
         sim.fault("429" + spec)
         error = failed(gw.ask(model), 429, "rate_limit_exceeded")
         if not least - 1 < error["retry_after"] <= most:
             wrong.append("429%s: expected %s to %s s, got %s" % (spec, least, most, error["retry_after"]))
     assert not wrong, "\n".join(wrong)
+
+
+def test_waits_that_are_named(t):
+    """Retry-After in its forms, the millisecond headers before it, error.retry_after; nonsense is no wait."""
+    waits(t, NAMED)
+
+
+def test_waits_that_are_implied(t):
+    """A wait in the words of the message, in Google's details, in the reset of what is used up (at most 60 s)."""
+    waits(t, IMPLIED)
 
 
 def test_default_wait_doubles(t):

@@ -111,13 +111,18 @@ def test_failures_before_the_first_content(t):
     a, b = t.sim("a"), t.sim("b", tokens=20)
     gw = pair(t, a, b)
     gw.order("breaker", "close", "a")
-    for fault in ("500", "502", "503", "504", "529", "reset", "error-in-200", "empty", "429/retry-after-ms=1",
-                  "slow-down"):
+    wrong = []
+    for fault in ("500", "502", "503", "504", "529", "reset", "error-in-200", "quota-in-200", "empty", "slow-down",
+                  "429/retry-after-ms=1", "insufficient-quota", "402", "401", "403"):
         for stream in (False, True):
             gw.order("cooldown", "clear", "--all")
             a.fault(fault)
-            r = ok(gw.ask(stream=stream), "b")
-            equal((r.attempts, r.text), ("2", words(20)), "attempts and text after %s" % fault)
+            r = gw.ask(stream=stream)
+            # A reset may hit a connection that was kept alive; that try is repeated once on a fresh one.
+            attempts = ("2", "3") if fault == "reset" else ("2",)
+            if r.status != 200 or r.endpoint != "b" or r.attempts not in attempts or r.text != words(20):
+                wrong.append("%s, %s: %s" % (fault, "streamed" if stream else "in one piece", r))
+    assert not wrong, "\n".join(wrong)
 
 
 def cut_body(_, conn):
@@ -148,18 +153,20 @@ def test_cut_before_anything_could_be_given(t):
     cases += [(lambda *_, said=said: said, False) for said in (
         CLOSE, b"not HTTP at all\r\n\r\n", answer(200, b""), answer(200, {"choices": []}),
         answer(200, {"error": {"message": "no"}}), answer(200, b"<html>a login page</html>", kind="text/html"))]
+    wrong = []
     for number, (script, stream) in enumerate(cases):
         a = t.upstream(script)
         gw = t.gateway([endpoint("a", a), endpoint("b", b, priority=2)], name="gw%d" % number)
-        r = ok(gw.ask(stream=stream), "b")
-        equal((r.attempts, r.text), ("2", words(20)), "attempts and text, case %d" % number)
-        equal(a.count, 1, "requests to the broken endpoint, case %d" % number)
+        r = gw.ask(stream=stream)
+        if (r.status, r.endpoint, r.attempts, a.count) != (200, "b", "2", 1) or r.text != words(20):
+            wrong.append("case %d: asked %d times: %s" % (number, a.count, r))
         gw.stop()
+    assert not wrong, "\n".join(wrong)
 
 
 def test_cut_after_the_first_word(t):
     """Connection cut, error event, stall: the client is told, and the end is not made to look whole."""
-    a, b = t.sim("a", tokens=40), t.sim("b")
+    a, b = t.sim("a", tokens=40, rate="50/s"), t.sim("b")
     gw = t.gateway([endpoint("a", a, timeouts={"idle": "500ms"}), endpoint("b", b, priority=2)],
                    stream={"rescue": "off"})
     for fault in ("cut@5", "error-in-200@5", "stall@5"):
@@ -192,7 +199,10 @@ def test_an_event_that_is_no_json_is_dropped(t):
     r = ok(gw.ask(stream=True))
     equal(r.text, words(10), "the text")
     for event in r.events[:-1]:
-        json.loads(event)
+        try:
+            json.loads(event)
+        except ValueError:
+            raise AssertionError("an event that is no JSON came through: %s" % event) from None
 
 
 def test_total_ends_a_stream(t):
@@ -220,8 +230,6 @@ def test_the_callers_deadline(t):
         assert 0.7 <= took < 5, "the deadline of 0.7 s ended after %.2f s" % took
     wait_until(lambda: a.stats()["in_flight"] + b.stats()["in_flight"] == 0, 5, "the requests are ended upstream")
     assert gw.endpoint("b")["state"] == "healthy", "the caller's deadline is no failure: %s" % gw.endpoint("b")
-    for value in ("soon", "-5", ""):
-        failed(gw.ask(headers={"X-Gateway-Timeout": value}), 400, "bad_request", "invalid_request_error")
 
 
 def test_all_failed(t):

@@ -128,7 +128,7 @@ def test_slow_reader_gets_everything(t):
 
 def test_reader_that_never_reads_an_answer(t):
     """Pipelined requests whose answers nobody reads do not pile up without bound."""
-    whole = stream_head() + chunked(delta("y" * (1 << 20))) + chunked(delta(None, "stop")) + chunked(DONE) + LAST
+    whole = stream_head() + chunked(delta("y" * (1 << 18))) * 4 + chunked(delta(None, "stop")) + chunked(DONE) + LAST
     gw = t.gateway([endpoint("a", t.upstream(lambda *_: whole))], workers=1)
     before = sum(map(rss, gw.pids()))
     with gw.connect() as conn:

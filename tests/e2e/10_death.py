@@ -11,6 +11,7 @@ import time
 from harness import Hammer, alive, crowd, descendants, endpoint, equal, kill, ok, wait_until, words
 
 STREAM = {"tokens": 60, "rate": "30/s"}  # two seconds
+SHORT = {"max_tokens": 2}
 OPEN = {"failures": 5, "open": "10m", "max_open": "10m"}
 
 
@@ -61,7 +62,7 @@ def test_workers_die_one_after_the_other(t):
 def test_the_steward_dies(t):
     gw = t.gateway([endpoint("a", t.sim("a"))])
     old = wait_until(gw.steward, 5, "a steward runs")
-    with Hammer(gw) as hammer:
+    with Hammer(gw, **SHORT) as hammer:
         kill(old["pid"])
 
         def successor():
@@ -99,13 +100,13 @@ def test_the_master_dies(t):
     gw = t.gateway([endpoint("b", bad, breaker=OPEN), endpoint("a", sim, priority=2)], workers=3, tcp=True,
                    drain={"stop": "20s", "reload": "30s"})
     for _ in range(5):
-        ok(gw.ask(content="trip"), "a")
+        ok(gw.ask(**SHORT), "a")
     equal(gw.endpoint("b")["state"], "open", "state of b")
     tcp = gw.tcp
     gw.write(listen=[{"unix": gw.unix, "mode": "0666"}, {"tcp": "%s:%d" % tcp}])
     orphans = gw.pids()
     steward = gw.steward()["pid"]
-    with Hammer(gw, addresses=[gw.unix, tcp], width=4) as hammer:
+    with Hammer(gw, addresses=[gw.unix, tcp], width=4, **SHORT) as hammer:
         calls = [gw.begin(stream=True, address=(gw.unix, tcp)[n % 2]) for n in range(60)]
         for call in calls:
             call.wait_events(1, 20)

@@ -14,7 +14,7 @@ def test_200_streams_survive_reloads(t):
     b = t.sim("b")
     gw = t.gateway([endpoint("a", sim)], tcp=True, drain={"stop": "5s", "reload": "60s"})
     old = gw.pids()
-    with Hammer(gw, addresses=[gw.unix, gw.tcp], pause=0.05) as hammer:
+    with Hammer(gw, addresses=[gw.unix, gw.tcp], pause=0.05, max_tokens=2) as hammer:
         calls = [gw.begin(stream=True, address=(gw.unix, gw.tcp)[n % 2]) for n in range(200)]
         for call in calls:
             call.wait_events(1, 30)
@@ -133,7 +133,7 @@ def test_many_reloads_in_a_row(t):
     gw = t.gateway([endpoint("a", sim)], drain={"stop": "5s", "reload": "60s"})
     call = gw.begin(stream=True)
     call.wait_events(2)
-    with Hammer(gw, content="short", max_tokens=2):
+    with Hammer(gw, max_tokens=2):
         for _ in range(5):
             gw.send_signal(signal.SIGHUP)
             gw.send_signal(signal.SIGHUP)

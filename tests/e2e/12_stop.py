@@ -123,8 +123,8 @@ def test_access_log(t):
     equal(line["bytes"], len(sent.body), "bytes")
     for value in ("fast", "m1"):
         assert value in values(line), "model %r is not in %s" % (value, line)
-    equal([attempt["endpoint"] for attempt in line["attempts"]], ["a", "b"], "the attempts' endpoints")
-    assert all(attempt.get("outcome") for attempt in line["attempts"]), "an attempt without outcome: %s" % line
+    equal([tried["endpoint"] for tried in line["attempts"]], ["a", "b"], "the attempts' endpoints")
+    assert all(tried.get("outcome") for tried in line["attempts"]), "an attempt without outcome: %s" % line
     for part in ("wait", "upstream", "overhead"):
         assert any(part in key for key in line), "no %s time in %s" % (part, line)
     assert any("end" in key and key != "endpoint" or "reason" in key for key in line), "no end reason in %s" % line

@@ -5,8 +5,8 @@ The upstreams here are scripted, so that every header is seen as it was sent.
 
 import os
 
-from harness import alive, descendants, endpoint, equal, ok, wait_until
-from upstream import failure
+from harness import alive, descendants, endpoint, equal, failed, ok, wait_until
+from upstream import completion, failure
 
 KEY = "sk-hushhush-0123456789abcdef"
 CLIENT = {"Authorization": "Bearer client-secret", "x-api-key": "client-secret", "api-key": "client-secret"}
@@ -19,9 +19,9 @@ def sent(up):
 def test_how_the_key_is_sent(t):
     env = {"UP_KEY": KEY}
     keyfile = t.path("key")
-    with open(keyfile, "w") as file:
+    with open(os.open(keyfile, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         file.write("  %s \n" % KEY)
-    os.chmod(keyfile, 0o644)
+    os.chmod(keyfile, 0o600)
     for number, (auth, header, value) in enumerate((("bearer", "authorization", "Bearer " + KEY),
                                                    ("x-api-key", "x-api-key", KEY), ("api-key", "api-key", KEY))):
         up = t.upstream()
@@ -90,21 +90,15 @@ def test_headers_that_end_here(t):
 
 
 def test_the_key_is_nowhere(t):
-    """Not in a log, the region, an answer of the CLI, a command line, an environment or an error; not even when the
-    upstream repeats it."""
-    script = {"fail": False}
-
-    def answer(r, _):
-        return failure(500, "Incorrect API key provided: %s" % KEY, headers={"X-Echo": KEY}) if script["fail"] else None
-    up = t.upstream()
-    plain = up.script
-    up.script = lambda r, conn: answer(r, conn) or plain(r, conn)
+    """Not in a log, the region, an answer of the CLI, a command line, an environment or an error."""
+    refusing = []
+    up = t.upstream(lambda r, _: failure(500, "out of order") if refusing else completion(r))
     gw = t.gateway([endpoint("a", up, key="env:UP_KEY")], env={"UP_KEY": KEY}, log={"level": "debug"})
     ok(gw.ask())
     equal(up.last.header("authorization"), "Bearer " + KEY, "the key upstream")
-    script["fail"] = True
+    refusing.append(True)
     r = gw.ask()
-    equal(r.status, 502, "status")
+    failed(r, 502, "all_endpoints_failed")
     places = {"an error": bytes(r.raw), "the log": gw.log.encode()}
     with open(gw.state, "rb") as file:
         places["the region"] = file.read()
@@ -113,7 +107,8 @@ def test_the_key_is_nowhere(t):
     for args in (("status",), ("breaker", "list"), ("breaker", "show", "a"), ("cooldown", "list"), ("workers",),
                  ("events",)):
         for as_json in (True, False):
-            places["gatewayctl " + " ".join(args)] = gw.order(*args, json_too=as_json).out.encode()
+            said = gw.order(*args, json_too=as_json).out
+            places["gatewayctl %s (json: %s)" % (" ".join(args), as_json)] = said.encode()
     for pid in [gw.master] + descendants(gw.master):
         for name in ("environ", "cmdline"):
             try:
@@ -123,6 +118,17 @@ def test_the_key_is_nowhere(t):
                 pass  # closed to us: nowhere to be seen
     for where, data in places.items():
         assert KEY.encode() not in data, "the key is in %s" % where
+
+
+def test_an_upstream_that_repeats_the_key(t):
+    """The quote in the gateway's own error, and what it logs of it, leave the key out."""
+    up = t.upstream(lambda *_: failure(500, "Incorrect API key provided: %s, try again" % KEY, headers={"X-Echo": KEY}))
+    gw = t.gateway([endpoint("a", up, key="env:UP_KEY")], env={"UP_KEY": KEY}, log={"level": "debug"})
+    for stream in (False, True):
+        r = gw.ask(stream=stream)
+        failed(r, 502, "all_endpoints_failed")
+        assert KEY.encode() not in r.raw, "the key is in the answer: %s" % r
+    assert KEY not in gw.log, "the key is in the log"
 
 
 def test_no_core_dumps_and_no_privileges(t):

@@ -546,7 +546,7 @@ class Test:
     def __init__(self, name):
         self.name = name
         self.dir = tempfile.mkdtemp(prefix="gw", dir="/tmp")
-        os.chmod(self.dir, 0o777)  # workers that dropped their privileges write here too
+        os.chmod(self.dir, 0o755)  # workers that dropped their privileges reach the sockets in it
         self.gateways, self.sims, self.upstreams, self.others = [], [], [], []
 
     def path(self, name):

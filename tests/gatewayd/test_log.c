@@ -214,7 +214,7 @@ static void tells_what_was_held_back_before_the_next(void **state)
 /* More formats than are remembered: some lines come through that need not, none is lost without a word. */
 static void remembers_many_formats(void **state)
 {
-    static char formats[300][16];
+    static char formats[300][32];
     size_t seen = 0;
 
     (void)state;

@@ -48,7 +48,7 @@ static void test_same_identity_same_row(void **state)
     assert_int_equal(info.kind, GWS_KIND_ENDPOINT);
     assert_string_equal(info.name, "us-east");
     assert_string_equal(info.model, "");
-    assert_int_equal(info.weight_of_limit, 25);
+    assert_int_equal(info.max_concurrent, 25);
     assert_int_equal(info.config, 2);
     info = domain(&f.region, pair);
     assert_int_equal(info.kind, GWS_KIND_PAIR);

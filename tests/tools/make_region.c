@@ -129,7 +129,7 @@ static pid_t start_worker(const struct gws_region *region, const char *path, con
     int slot = (int)must(gws_slot_reserve(&own, GWS_ROLE_WORKER, 1, gws_clock_ms(&own)), "worker's slot");
     if (pipe(ready) != 0)
         must(-1, "pipe");
-    pid_t pid = fork();
+    pid_t master = getpid(), pid = fork();
     if (pid == 0) {
         own.slot = -1;
         /* The parent's description holds the parent's lock; this process gets its own. */
@@ -141,7 +141,7 @@ static pid_t start_worker(const struct gws_region *region, const char *path, con
         gws_event_record(&own, GWS_EVENT_WORKER_START, GWS_NO_DOMAIN, 0, (uint64_t)getpid(), GWS_BY_GATEWAY,
                          gws_clock_ms(&own));
         (void)!write(ready[1], "x", 1);
-        while (getppid() != 1)
+        while (getppid() == master)
             usleep(20000);
         _exit(0);
     }

@@ -30,6 +30,7 @@ struct job {
     const struct ctl *ctl;
     struct gws_region *region;
     struct names names;
+    struct history_view view;
     uint64_t now;
     uint64_t hold_ms; /* of `open`; 0: for ever */
 };
@@ -117,7 +118,7 @@ static json_t *show_json(const struct job *job, const struct names_row *row, con
     json_t *json = evidence_json(row, &evidence);
     json_t *list_of = out_must(json_array());
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(list_of, history_json(job->region, &events[i]));
+        json_array_append_new(list_of, history_json(&job->view, &events[i]));
     json_object_set_new(json, "events", list_of);
     return json;
 }
@@ -126,7 +127,7 @@ static void show_text(const struct job *job, const struct names_row *row, const 
 {
     struct evidence evidence = gather(job, row);
     const struct gws_breaker_view *view = &evidence.view;
-    uint64_t base = gws_region_real_base(job->region);
+    uint64_t base = job->view.real_base;
     printf("%s\n  breaker     %s\n", row->label, evidence.name);
     if (evidence.state.reason[0])
         printf("  why         %s\n", evidence.state.reason);
@@ -144,7 +145,7 @@ static void show_text(const struct job *job, const struct names_row *row, const 
     else
         history_print_head();
     for (size_t i = 0; i < count; i++)
-        history_print(job->region, &events[i]);
+        history_print(&job->view, &events[i]);
 }
 
 static int show(struct job *job)
@@ -267,6 +268,7 @@ int command_breaker(const struct ctl *ctl, int argc, char **argv)
     if (status != 0)
         return status;
     job.region = &region;
+    job.view = history_view(&region);
     job.now = gws_clock_ms(&region);
     names_load(&job.names, &region);
     status = names_select(&job.names, name, NAMES_ENDPOINTS | NAMES_MODELS);

@@ -9,6 +9,7 @@
 
 #include "gatewayd/conf.h"
 #include "gatewayd/secret.h"
+#include "gatewayd/unserved.h"
 #include "tools/gatewayctl/args.h"
 #include "tools/gatewayctl/command.h"
 #include "tools/gatewayctl/out.h"
@@ -42,8 +43,6 @@ static int try_keys(const struct conf *conf, struct conf_problems *problems)
     for (size_t i = 0; result == 0 && i < conf->account_count; i++)
         if (!account_is_used(conf, i))
             result = try_key(&conf->accounts[i].key, NULL, 0, conf->accounts[i].name, problems);
-    if (result == 0)
-        result = try_key(&conf->admin.token, NULL, 0, "admin", problems);
     return result;
 }
 
@@ -78,8 +77,10 @@ int command_check(const struct ctl *ctl, int argc, char **argv)
     struct conf_problems problems = {0};
     struct conf *conf = NULL;
     int result = conf_load(file, &conf, &problems);
-    if (result == 0)
+    if (result == 0) {
+        unserved_check(conf, &problems);
         result = try_keys(conf, &problems);
+    }
     if (result < 0)
         out_must(NULL);
     bool good = result == 0 && problems.count == 0;

@@ -1,6 +1,6 @@
 /*
  * cooldown list and clear. The list holds what cools now, because that is the question; --all shows every domain. A
- * clear leaves alone what neither cools nor remembers a refusal: it would only fill the event log.
+ * clear reports only what did cool or remembered a refusal.
  */
 
 #include "libshm/cooldown.h"
@@ -78,9 +78,9 @@ static void clear(const struct ctl *ctl, struct gws_region *region, const struct
         const struct names_row *row = &names->rows[i];
         uint64_t word = gws_cooldown_word(region, row->row);
         struct gws_cooldown_view view = gws_cooldown_view(word);
+        gws_cooldown_clear(region, row->row, now, getuid()); /* always: what is under way must not bring one back */
         if (now >= view.until && view.streak == 0)
             continue;
-        gws_cooldown_clear(region, row->row, now, getuid());
         struct words_text from = words_cooldown(word, now);
         struct words_text to = words_cooldown(gws_cooldown_word(region, row->row), now);
         json_array_append_new(changed, json_pack("{s:s, s:s, s:s, s:s}", "name", row->label, "kind",

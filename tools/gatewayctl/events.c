@@ -33,15 +33,16 @@ struct tail {
     const struct ctl *ctl;
     const char *path;
     struct gws_region region;
+    struct history_view view; /* as long as the region stays */
     struct gws_event_cursor cursor;
 };
 
 static void print(const struct tail *tail, const struct gws_event *event)
 {
     if (tail->ctl->json)
-        out_json_line(history_json(&tail->region, event));
+        out_json_line(history_json(&tail->view, event));
     else
-        history_print(&tail->region, event);
+        history_print(&tail->view, event);
 }
 
 static void print_new(struct tail *tail)
@@ -68,6 +69,7 @@ static void follow_path(struct tail *tail)
     print_new(tail);
     gws_region_close(&tail->region);
     tail->region = next;
+    tail->view = history_view(&tail->region);
     tail->cursor = (struct gws_event_cursor){0};
 }
 
@@ -98,7 +100,7 @@ static void print_last(struct tail *tail, size_t last, bool alone)
         history_print_head();
     for (size_t i = 0; i < count; i++) {
         if (tail->ctl->json && alone)
-            json_array_append_new(list, history_json(&tail->region, &events[i]));
+            json_array_append_new(list, history_json(&tail->view, &events[i]));
         else
             print(tail, &events[i]);
     }
@@ -129,6 +131,7 @@ int command_events(const struct ctl *ctl, int argc, char **argv)
     if (status == 0)
         status = region_open(path, GWS_LOOK, &tail->region);
     if (status == 0) {
+        tail->view = history_view(&tail->region);
         print_last(tail, last, !following);
         if (following)
             follow(tail);

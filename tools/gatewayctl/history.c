@@ -70,6 +70,7 @@ static void describe_change(const struct gws_event *event, struct history_entry 
         entry->to = words_order(event->new);
         break;
     case GWS_EVENT_MASTER_START:
+    case GWS_EVENT_ADOPTED:
     case GWS_EVENT_RELOAD:
         entry->to = numbered("generation", event->new);
         break;
@@ -99,10 +100,16 @@ static struct words_text author(const struct gws_region *region, const struct gw
     return (struct words_text){.text = "gateway"};
 }
 
-void history_describe(const struct gws_region *region, const struct gws_event *event, struct history_entry *entry)
+struct history_view history_view(const struct gws_region *region)
+{
+    return (struct history_view){region, gws_region_real_base(region)};
+}
+
+void history_describe(const struct history_view *view, const struct gws_event *event, struct history_entry *entry)
 {
     *entry = (struct history_entry){.kind = kind_name(event->code)};
-    entry->real_ms = gws_region_real_base(region) + event->time;
+    const struct gws_region *region = view->region;
+    entry->real_ms = view->real_base + event->time;
     entry->by = author(region, event);
     bool known = event->code == GWS_EVENT_LIMIT_RESET ? gws_name_limit_read(region, event->domain, &entry->name)
                                                       : gws_name_domain_read(region, event->domain, &entry->name);
@@ -133,10 +140,10 @@ static json_t *side_json(const struct words_text *side)
     return text_or_null(side->name ? side->name : side->text);
 }
 
-json_t *history_json(const struct gws_region *region, const struct gws_event *event)
+json_t *history_json(const struct history_view *view, const struct gws_event *event)
 {
     struct history_entry entry;
-    history_describe(region, event, &entry);
+    history_describe(view, event, &entry);
     bool endpoint = entry.name.kind == GWS_KIND_ENDPOINT || entry.name.kind == GWS_KIND_PAIR;
     json_t *json = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s}", "time", times_iso(entry.real_ms).text, "kind",
                              entry.kind, "endpoint", text_or_null(endpoint ? entry.name.name : ""), "model",
@@ -150,18 +157,18 @@ json_t *history_json(const struct gws_region *region, const struct gws_event *ev
 }
 
 /* The change stands last: it is the one column whose width nobody can foresee. */
-static const char line_format[] = "%-24s  %-12s  %-28s  %-9s  %s\n";
+static const char line_format[] = "%-24s  %-13s  %-28s  %-9s  %s\n";
 
 void history_print_head(void)
 {
     printf(line_format, "TIME", "KIND", "NAME", "BY", "CHANGE");
 }
 
-void history_print(const struct gws_region *region, const struct gws_event *event)
+void history_print(const struct history_view *view, const struct gws_event *event)
 {
     struct history_entry entry;
     char name[2 * GWS_NAME_MAX + 16] = "-";
-    history_describe(region, event, &entry);
+    history_describe(view, event, &entry);
     if (entry.name.kind != GWS_KIND_NONE)
         snprintf(name, sizeof(name), "%s%s%s%s", entry.name.kind == GWS_KIND_ACCOUNT ? "account " : "",
                  entry.name.name, entry.name.model[0] ? "/" : "", entry.name.model);

@@ -24,14 +24,24 @@ struct history_entry {
     uint64_t real_ms;
 };
 
-void history_describe(const struct gws_region *region, const struct gws_event *event, struct history_entry *entry);
+/*
+ * What region times are counted from. Taken once for all events shown together: it follows the real clock, and two
+ * readings may differ by a millisecond, which would put events out of order.
+ */
+struct history_view {
+    const struct gws_region *region;
+    uint64_t real_base;
+};
+struct history_view history_view(const struct gws_region *region);
+
+void history_describe(const struct history_view *view, const struct gws_event *event, struct history_entry *entry);
 
 /* {"time","kind","endpoint","model","from","to","by","detail"}; account or limit as well when it is about one. `from`
  * and `to` are bare states, `detail` is the change as people read it. */
-json_t *history_json(const struct gws_region *region, const struct gws_event *event);
+json_t *history_json(const struct history_view *view, const struct gws_event *event);
 
 /* One line on stdout. Its columns are fixed, since the events to come are not known. */
-void history_print(const struct gws_region *region, const struct gws_event *event);
+void history_print(const struct history_view *view, const struct gws_event *event);
 void history_print_head(void);
 
 /*

@@ -145,7 +145,7 @@ static void print_summary(const struct survey *survey, const struct summary *sum
     else
         printf("NOT SERVING: none of %zu endpoints can be tried now", survey->count);
     if (survey->tried > 0)
-        printf("; %.2f%% of %" PRIu64 " upstream answers good",
+        printf("; %.2f%% of %" PRIu64 " tries good",
                100 * share(survey->tried - survey->errors, survey->tried, 1), survey->tried);
     if (summary->workers > 0 || summary->master)
         printf("; %u worker%s", summary->workers, summary->workers == 1 ? "" : "s");

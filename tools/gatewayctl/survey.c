@@ -24,11 +24,28 @@ struct state_domain survey_domain(const struct gws_region *region, const struct 
     return domain;
 }
 
+/* The account an endpoint belongs to; false when the region does not say. */
+static bool read_account(const struct gws_region *region, uint32_t row, struct gws_name_info *info,
+                         struct state_domain *account)
+{
+    if (!gws_name_domain_read(region, row, info) || info->kind != GWS_KIND_ACCOUNT)
+        return false;
+    *account = (struct state_domain){
+        .name = info->name,
+        .breaker = gws_breaker_view(gws_breaker_word(region, row)),
+        .cooldown = gws_cooldown_view(gws_cooldown_word(region, row)),
+    };
+    return true;
+}
+
 static void read_endpoint(struct survey *survey, const struct gws_region *region, size_t first, size_t end)
 {
     const struct names_row *name = &survey->names.rows[first];
     struct survey_endpoint *endpoint = &survey->endpoints[survey->count++];
     uint64_t counts[GWS_STATS] = {0};
+    struct gws_name_info account_name;
+    struct state_domain account;
+    bool has_account = read_account(region, name->info.parent, &account_name, &account);
 
     for (size_t i = first; i < end; i++)
         survey->domains[i] = survey_domain(region, &survey->names.rows[i]);
@@ -44,8 +61,9 @@ static void read_endpoint(struct survey *survey, const struct gws_region *region
         .errors = counts[GWS_STAT_FAILED] + counts[GWS_STAT_THROTTLED],
         .last_ok = counts[GWS_STAT_LAST_OK],
     };
-    endpoint->state = state_of_endpoint(gws_order_drained(region, name->row), &endpoint->own, NULL, endpoint->models,
-                                        endpoint->model_count, survey->now);
+    endpoint->state = state_of_endpoint(gws_order_drained(region, name->row), &endpoint->own,
+                                        has_account ? &account : NULL, endpoint->models, endpoint->model_count,
+                                        survey->now);
     survey->usable += state_usable(endpoint->state.kind);
     survey->tried += endpoint->tried;
     survey->errors += endpoint->errors;

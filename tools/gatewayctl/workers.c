@@ -58,6 +58,12 @@ static uint64_t uptime_s(const struct gws_slot_info *info, uint64_t now)
     return now > info->started_ms ? (now - info->started_ms) / 1000 : 0;
 }
 
+/* A slot that is being started still bears its master's pid, which nobody should take for a worker's. */
+static int32_t shown_pid(const struct gws_slot_info *info)
+{
+    return info->state == GWS_SLOT_STARTING ? 0 : info->pid;
+}
+
 static void print_json(const struct gws_region *region, uint64_t now)
 {
     json_t *list = out_must(json_array());
@@ -66,11 +72,11 @@ static void print_json(const struct gws_region *region, uint64_t now)
         const char *state;
         if (!workers_read(region, slot, &info, &state))
             continue;
-        json_t *row = json_pack("{s:I, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "slot", (json_int_t)slot, "pid",
-                                (json_int_t)info.pid, "role", role_name(info.role), "state", state, "generation",
-                                (json_int_t)info.config, "in_flight", (json_int_t)info.in_flight, "connections",
-                                (json_int_t)info.connections, "requests", (json_int_t)info.requests, "uptime_s",
-                                (json_int_t)uptime_s(&info, now), "restarts", (json_int_t)info.restarts);
+        json_t *row = json_pack("{s:I, s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "slot", (json_int_t)slot,
+                                "pid", (json_int_t)shown_pid(&info), "role", role_name(info.role), "state", state,
+                                "generation", (json_int_t)info.config, "in_flight", (json_int_t)info.in_flight,
+                                "connections", (json_int_t)info.connections, "requests", (json_int_t)info.requests,
+                                "uptime_s", (json_int_t)uptime_s(&info, now), "restarts", (json_int_t)info.restarts);
         json_array_append_new(list, out_must(row));
     }
     out_json(json_pack("{s:o}", "workers", list));
@@ -88,7 +94,7 @@ static void print_table(const struct gws_region *region, uint64_t now)
         if (!workers_read(region, slot, &info, &state))
             continue;
         out_cell(&table, OUT_PLAIN, "%" PRIu32, slot);
-        out_cell(&table, OUT_PLAIN, "%" PRId32, info.pid);
+        out_cell(&table, OUT_PLAIN, "%" PRId32, shown_pid(&info));
         out_cell(&table, OUT_PLAIN, "%s", role_name(info.role));
         out_cell(&table, strcmp(state, "live") == 0 ? OUT_GREEN : OUT_YELLOW, "%s", state);
         out_cell(&table, OUT_PLAIN, "%" PRIu64, info.config);

@@ -1,0 +1,15 @@
+#ifndef GATEWAYD_ANSWER_H
+#define GATEWAYD_ANSWER_H
+
+/* Whether a success holds an answer: a pure function of what was asked for and what came. */
+
+#include "gatewayd/str.h"
+
+/*
+ * True when the body of a 2xx to an unstreamed request is no answer: an error in its place, not the shape that the API
+ * of that path promises, or a chat completion without a word although nothing cut it short. Paths whose answers are not
+ * known to be JSON are taken at their word.
+ */
+bool answer_missing(struct str path, struct str body);
+
+#endif

@@ -1,0 +1,248 @@
+/*
+ * Why nobody can serve a request, in the words that go into the answer, and when somebody could: the document, the
+ * counts behind it, the soonest moment.
+ */
+
+#include "tests/gatewayd/rig.h"
+
+#include "gatewayd/survey.h"
+#include "libshm/order.h"
+
+enum { BY = 1000 };
+
+static const char text[] =
+    "state: /tmp/x\n"
+    "endpoints:\n"
+    "  - {name: a, url: \"http://127.0.0.1:1/v1\", key: none, max_concurrent: 1, limits: {rpm: 60, burst: 1},\n"
+    "     breaker: {half_open: 1}}\n"
+    "  - {name: b, url: \"http://127.0.0.1:2/v1\", key: none}\n"
+    "models: {m: {}}\n";
+
+struct scene {
+    struct rig rig;
+    struct gws_region *region;
+    const struct plan_model *m;
+    const struct plan_candidate *a, *b;
+    uint8_t tries[2];
+    struct verdict last[2];
+    struct pick_state state;
+    struct survey survey;
+    struct buf json;
+    uint64_t waits[2]; /* the waits in the document, in tenths of a second */
+    uint64_t now;
+};
+
+static void begin(struct scene *s)
+{
+    memset(s, 0, sizeof *s);
+    rig_open(&s->rig, text);
+    s->region = s->rig.region;
+    s->m = rig_model(&s->rig, "m");
+    s->a = rig_candidate(s->m, "a");
+    s->b = rig_candidate(s->m, "b");
+    s->state = (struct pick_state){s->tries, -1};
+    s->now = gws_clock_ms(s->region);
+}
+
+static void end(struct scene *s)
+{
+    buf_fini(&s->json);
+    rig_close(&s->rig);
+}
+
+/* The document, with a "#" for every wait, because time goes on. */
+static const char *make(struct scene *s)
+{
+    size_t count = 0;
+
+    buf_clear(&s->json);
+    assert_int_equal(survey_make(s->region, s->m, &s->state, s->last, &s->survey, &s->json), 0);
+    assert_int_equal(buf_add(&s->json, "", 1), 0);
+    char *to = buf_at(&s->json);
+    for (const char *at = to; (*to = *at) != '\0'; to++) {
+        unsigned long long seconds, tenths;
+        int len = 0;
+        if (*at++ != ' ' || sscanf(at, "%llu.%1llus%n", &seconds, &tenths, &len) != 2 || len == 0)
+            continue;
+        assert_true(count < 2);
+        s->waits[count++] = seconds * 10 + tenths;
+        at += len;
+        *++to = '#';
+    }
+    return buf_at(&s->json);
+}
+
+/* Half a second is given to the clock between the setting and the reading of a wait. */
+static void assert_wait(const struct scene *s, size_t index, uint64_t tenths)
+{
+    assert_in_range(s->waits[index], tenths - 5, tenths);
+}
+
+static void assert_counts(const struct scene *s, unsigned tried, unsigned limited, unsigned full, unsigned open,
+                          unsigned other)
+{
+    assert_int_equal(s->survey.tried, tried);
+    assert_int_equal(s->survey.limited, limited);
+    assert_int_equal(s->survey.full, full);
+    assert_int_equal(s->survey.open, open);
+    assert_int_equal(s->survey.other, other);
+}
+
+static void assert_soonest(const struct scene *s, int64_t ms, bool limit)
+{
+    assert_true(s->survey.soonest_ms <= ms && s->survey.soonest_ms > ms - 500);
+    assert_int_equal(s->survey.limit_is_soonest, limit);
+}
+
+static void cool(struct scene *s, uint32_t row, enum gws_cooldown_reason reason, int64_t ms)
+{
+    static const struct gws_cooldown_rules rules = {1000, 100000000};
+
+    gws_cooldown_hit(s->region, row, &rules, gws_cooldown_gen(s->region, row), reason, ms, s->now);
+}
+
+static void says_what_is_available_and_what_failed(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    assert_string_equal(make(&s), "{\"a\":\"available\",\"b\":\"available\"}");
+    assert_counts(&s, 0, 0, 0, 0, 0);
+    assert_int_equal(s.survey.soonest_ms, -1);
+
+    s.tries[0] = s.tries[1] = 1;
+    s.last[0] = (struct verdict){CLASS_SERVER, GWS_NO_WAIT, 503};
+    s.last[1] = (struct verdict){CLASS_TRANSPORT, GWS_NO_WAIT, 0};
+    assert_string_equal(make(&s), "{\"a\":\"failed: server (503)\",\"b\":\"failed: transport\"}");
+    assert_counts(&s, 2, 0, 0, 0, 0);
+    assert_int_equal(s.survey.soonest_ms, -1);
+    end(&s);
+}
+
+static void says_who_cools(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    cool(&s, s.a->pair_row, GWS_COOL_RATE, 3300);
+    cool(&s, s.b->target->account_row, GWS_COOL_QUOTA, 60300);
+    s.tries[0] = 1; /* what it is now says more than how it failed */
+    assert_string_equal(make(&s), "{\"a\":\"cooling #\",\"b\":\"exhausted #\"}");
+    assert_wait(&s, 0, 33);
+    assert_wait(&s, 1, 603);
+    assert_counts(&s, 1, 2, 0, 0, 0);
+    assert_soonest(&s, 3300, true);
+    cool(&s, s.a->target->account_row, GWS_COOL_AUTH, 90300);
+    assert_string_equal(make(&s), "{\"a\":\"exhausted #\",\"b\":\"exhausted #\"}");
+    assert_wait(&s, 0, 903);
+    assert_counts(&s, 1, 1, 0, 0, 1); /* a refused credential is not a limit */
+    assert_soonest(&s, 60300, true);
+    end(&s);
+}
+
+static void says_who_is_open(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    for (int i = 0; i < 5; i++) {
+        gws_breaker_probe_failed(s.region, s.a->target->row, &s.a->target->breaker, s.now, 0);
+        gws_breaker_probe_failed(s.region, s.b->pair_row, &s.b->breaker, s.now, 0);
+    }
+    gws_breaker_force_open(s.region, s.b->target->row, 0, s.now, BY);
+    rig_pass_ms(&s.rig, 700);
+    assert_string_equal(make(&s), "{\"a\":\"open #\",\"b\":\"forced_open\"}");
+    assert_wait(&s, 0, 43);
+    assert_counts(&s, 0, 0, 0, 2, 0);
+    assert_soonest(&s, 4300, false);
+    s.now = gws_clock_ms(s.region);
+    gws_breaker_force_open(s.region, s.b->target->row, s.now + 30300, s.now, BY);
+    assert_string_equal(make(&s), "{\"a\":\"open #\",\"b\":\"forced_open #\"}");
+    assert_wait(&s, 1, 303);
+    gws_order_drain(s.region, s.b->target->row, s.now, BY);
+    assert_string_equal(make(&s), "{\"a\":\"open #\",\"b\":\"drained\"}");
+    assert_counts(&s, 0, 0, 0, 1, 1);
+    end(&s);
+}
+
+/* A breaker whose trial is out is half open, and whoever asks again in a moment may find it closed. */
+static void says_who_is_half_open(void **state)
+{
+    struct scene s;
+    struct ticket trial = {0};
+    struct refused refused;
+
+    (void)state;
+    begin(&s);
+    for (int i = 0; i < 5; i++)
+        gws_breaker_probe_failed(s.region, s.a->pair_row, &s.a->breaker, s.now, 0);
+    rig_pass_ms(&s.rig, 10000);
+    s.now = gws_clock_ms(s.region);
+    assert_int_equal(admit_take(s.region, s.a, &trial, &refused), 0);
+    assert_true(trial.pair.trial);
+    gws_order_drain(s.region, s.b->target->row, s.now, BY);
+    assert_string_equal(make(&s), "{\"a\":\"half_open\",\"b\":\"drained\"}");
+    assert_counts(&s, 0, 0, 0, 1, 1);
+    assert_true(s.survey.soonest_ms >= 0 && s.survey.soonest_ms <= 250);
+    admit_release(s.region, &trial);
+    end(&s);
+}
+
+static void says_who_is_full_or_limited(void **state)
+{
+    struct scene s;
+    struct ticket ticket = {0};
+    struct refused refused;
+
+    (void)state;
+    begin(&s);
+    gws_order_drain(s.region, s.b->target->row, s.now, BY);
+    assert_int_equal(admit_take(s.region, s.a, &ticket, &refused), 0);
+    assert_string_equal(make(&s), "{\"a\":\"full\",\"b\":\"drained\"}");
+    assert_counts(&s, 0, 0, 1, 0, 1);
+    assert_int_equal(s.survey.soonest_ms, -1); /* when it ends, and nobody knows when */
+    admit_release(s.region, &ticket);
+    assert_string_equal(make(&s), "{\"a\":\"limited #\",\"b\":\"drained\"}");
+    assert_wait(&s, 0, 10);
+    assert_counts(&s, 0, 1, 0, 0, 1);
+    assert_soonest(&s, 1001, true);
+    end(&s);
+}
+
+static void escapes_names(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    struct plan_candidate odd = *s.a;
+    struct plan_target target = *odd.target;
+    struct conf_endpoint conf = *target.conf;
+    conf.name = "a\"},\n";
+    target.conf = &conf;
+    odd.target = &target;
+    struct plan_model model = *s.m;
+    model.candidates = &odd;
+    model.candidate_count = 1;
+    s.m = &model;
+    assert_string_equal(make(&s), "{\"a\\\"},\\n\":\"available\"}");
+    model.candidate_count = 0;
+    assert_string_equal(make(&s), "{}");
+    end(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(says_what_is_available_and_what_failed),
+        cmocka_unit_test(says_who_cools),
+        cmocka_unit_test(says_who_is_open),
+        cmocka_unit_test(says_who_is_half_open),
+        cmocka_unit_test(says_who_is_full_or_limited),
+        cmocka_unit_test(escapes_names),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

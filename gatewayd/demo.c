@@ -96,7 +96,7 @@ static int start_sim(int index, char *why, size_t size)
 
 static void clean_up(void)
 {
-    static const char *const left[] = {"state", "state.lock", "state.report", "gatewayd.sock"};
+    static const char *const left[] = {"state", "state.lock", "state.report", "state.export", "gatewayd.sock"};
     char path[256];
     for (int i = 0; i < SIMS; i++) {
         if (sims[i] <= 0)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "gatewayd/children.h"
+#include "gatewayd/keep.h"
 #include "gatewayd/log.h"
 #include "gatewayd/report.h"
 #include "gatewayd/statedir.h"
@@ -36,6 +37,7 @@ struct master {
     struct process_user user;
     struct nursery nursery;
     struct children children;
+    bool made;                  /* the region is new */
     struct generation *current;
     struct generation *retired; /* still used by children */
     struct generation *coming;  /* being started; retires `current` once it serves */
@@ -132,7 +134,8 @@ static int take_region(struct master *m, const struct conf *conf)
     if (m->nursery.lock_fd < 0)
         return no_region(&fault);
     int rc = gws_region_open(&m->region, conf->state, GWS_CHANGE, m->user.uid, &fault);
-    if (rc == GWS_OPEN_NONE || rc == GWS_OPEN_UNREADY)
+    m->made = rc == GWS_OPEN_NONE || rc == GWS_OPEN_UNREADY;
+    if (m->made)
         rc = gws_region_create(&m->region, conf->state, &dims, &owner, &fault);
     else if (rc == GWS_OPEN_DONE && gws_region_adopt(&m->region) == 1)
         log_info("the machine was restarted: breakers and cooldowns start afresh");
@@ -251,6 +254,8 @@ static int start(struct master *m, struct conf *conf)
         conf_problems_fini(&problems);
         return 1;
     }
+    if (m->made)
+        keep_read(&m->region, conf->state);
     if (pipe2(m->nursery.alive_pipe, O_CLOEXEC) != 0) {
         log_error("cannot make a pipe: %s", strerror(errno));
         return 1;
@@ -408,6 +413,7 @@ static void stop(struct master *m)
         got_child = 0;
         children_reap(&m->children, &m->nursery, now_ms(), true);
     }
+    keep_write(&m->region, m->current->conf->state);
     log_info("stopped");
 }
 

@@ -83,6 +83,9 @@ static struct gws_breaker_rules breaker_rules(const struct conf_breaker *b, cons
         .max_open_ms = b->max_open,
         .stable_ms = b->max_open * STABLE_FACTOR,
         .lease_ms = t->connect + decides + LEASE_SLACK_MS,
+        .window_ms = b->window,
+        .rate = b->rate,
+        .min_requests = b->min_requests,
     };
 }
 

@@ -10,6 +10,8 @@
 #include "gatewayd/log.h"
 #include "gatewayd/reply.h"
 #include "gatewayd/survey.h"
+#include "libshm/clock.h"
+#include "libshm/latency.h"
 #include "libshm/slot.h"
 #include "libshm/stat.h"
 
@@ -19,7 +21,7 @@
  * happens, request_end() is the way out: it settles the ticket, ends the transfer, writes the log line.
  */
 
-enum { SOFT_RECHECK_MS = 250, CLIENT_STALL_MS = 75000, ENDED_MS = 100 };
+enum { SOFT_RECHECK_MS = 250, CLIENT_STALL_MS = 75000, ENDED_MS = 100, LATENCY_DECAY_MS = 10000 };
 
 enum step_result {
     NEXT,  /* on to the next step */
@@ -517,6 +519,16 @@ static const struct upstream_events upstream_events = {on_head, on_body, on_done
 
 /* The answer's head, made when it is committed. */
 
+/* The time to the first content, of the try that has it: total time would measure the length of the answer. */
+static void note_latency(const struct request *r)
+{
+    struct gws_region *region = r->service->region;
+    const struct plan_candidate *c = r->ticket.candidate;
+    uint64_t us = event_clock_us() - r->sent_us;
+    gws_latency_feed(region, c->pair_row, us, LATENCY_DECAY_MS, gws_clock_ms(region));
+    gws_latency_count(region, c->target->endpoint, GWS_LATENCY_FIRST, us);
+}
+
 static void on_commit(struct relay *relay)
 {
     struct request *r = (struct request *)(void *)((char *)relay - offsetof(struct request, relay));
@@ -525,6 +537,7 @@ static void on_commit(struct relay *relay)
     if (r->relay.mode != RELAY_ERROR && !r->ticket.settled) {
         admit_settle(r->service->region, &r->ticket, ok, false);
         note_try(r, ok);
+        note_latency(r);
     }
     if (relay->mode != RELAY_WHOLE && relay->mode != RELAY_ERROR && r->head->minor == 0)
         r->keep_alive = false; /* only the connection's end can end this body */

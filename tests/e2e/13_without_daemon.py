@@ -131,3 +131,27 @@ def test_check(t):
     result = run([GATEWAYCTL, "check", gw.file])
     equal(result.code, 1, "check of a bad file")
     assert gw.file + ":" in result.out + result.err, "where: %s" % (result.out + result.err)
+
+
+def test_a_new_region_takes_up_the_old_ones_state(t):
+    """What a stop writes beside the region is read when the region is made anew: another version's, or a lost one."""
+    a, b = t.sim("a", fault="503"), t.sim("b")
+    gw = t.gateway([endpoint("a", a, breaker={"open": "10m", "max_open": "10m"}), endpoint("b", b, priority=2),
+                    endpoint("c", t.sim("c"), priority=3)])
+    for _ in range(5):
+        ok(gw.ask(), "b")
+    gw.order("drain", "c")
+    gw.stop()
+    os.unlink(gw.state)
+    a.fault()
+    count = a.count
+    gw.start()
+    ok(gw.ask(), "b")
+    equal(a.count, count, "requests to the endpoint whose breaker is open")
+    equal((gw.endpoint("a")["state"], gw.endpoint("c")["state"]), ("open", "drained"), "states of the new region")
+    gw.stop()
+    os.unlink(gw.state)
+    with open(gw.state + ".export", "w") as file:
+        file.write("no export at all\n")
+    gw.start()
+    ok(gw.ask(), "a")

@@ -2,14 +2,17 @@
  * A region to try gatewayctl on, without a daemon: made through the operations of libshm alone, with every state that
  * the tool has to show. `make_region PATH` makes it and goes; `make_region PATH live` also plays the master (lock,
  * slot, one worker, answers to SIGHUP and SIGTERM) until it is told to stop. PATH.bad beside it makes the next reload
- * fail, PATH.mute makes it go unanswered.
+ * fail, PATH.mute makes it go unanswered. `make_region PATH rated` also lets the windows of two models open them.
  *
  *   us-east  healthy, 2 in flight, 95 good and 5 bad of 100       models gpt-4.1, deepseek/v3
+ *            6 bad of 60 in the last minute; first token after 120 ms, after 900 ms for 2 of 100
  *   eu-west  its own breaker open by 5 failures in a row          model gpt-4.1
  *   sgp      degraded: gpt-4.1 cools, gpt-4o is well              models gpt-4.1, gpt-4o
  *   relay    exhausted: all it has is *, refused 3 times in a row model *
  *   spare    drained                                              model *
  *   account "example": its quota is spent
+ *   quota "client/trading/usd": 1250000 spent; limit "endpoint/us-east/rpm"
+ *   rated: sgp/gpt-4o opened by 12 failures of 20, us-east/gpt-4.1 by 15 slow ones of 20
  */
 
 #include <fcntl.h>
@@ -26,14 +29,20 @@
 #include "libshm/cooldown.h"
 #include "libshm/event.h"
 #include "libshm/gate.h"
+#include "libshm/latency.h"
 #include "libshm/name.h"
 #include "libshm/order.h"
+#include "libshm/quota.h"
 #include "libshm/slot.h"
 #include "libshm/stat.h"
+#include "libshm/window.h"
 
 static const struct gws_breaker_rules breaker_rules = {
     .failures = 5, .half_open = 3, .successes = 3, .open_ms = 600000, .max_open_ms = 600000, .stable_ms = 60000,
     .lease_ms = 1000};
+static const struct gws_breaker_rules window_rules = {
+    .half_open = 3, .successes = 3, .open_ms = 600000, .max_open_ms = 600000, .stable_ms = 60000, .lease_ms = 1000,
+    .window_ms = 60000, .rate = 5000, .slow_rate = 7500, .min_requests = 20};
 static const struct gws_cooldown_rules cooldown_rules = {.default_ms = 600000, .max_ms = 3600000};
 
 static volatile sig_atomic_t reload, stop;
@@ -56,7 +65,7 @@ static uint32_t must(int result, const char *what)
 }
 
 struct rows {
-    uint32_t us_east, eu_west, sgp, sgp_gpt, relay, spare, example, us_east_cells;
+    uint32_t us_east, us_east_gpt, eu_west, sgp, sgp_gpt, sgp_4o, relay, spare, example, quota, us_east_cells;
 };
 
 /* The names of one configuration; called again with the next generation, as a reload does. */
@@ -65,18 +74,20 @@ static struct rows name_all(struct gws_region *region, uint64_t config)
     struct rows rows;
     struct gws_name_info info;
     rows.us_east = must(gws_name_endpoint(region, "us-east", "http://us/v1", 20, config), "us-east");
-    must(gws_name_pair(region, rows.us_east, "gpt-4.1", config), "us-east/gpt-4.1");
+    rows.us_east_gpt = must(gws_name_pair(region, rows.us_east, "gpt-4.1", config), "us-east/gpt-4.1");
     must(gws_name_pair(region, rows.us_east, "deepseek/v3", config), "us-east/deepseek/v3");
     rows.eu_west = must(gws_name_endpoint(region, "eu-west", "http://eu/v1", 10, config), "eu-west");
     must(gws_name_pair(region, rows.eu_west, "gpt-4.1", config), "eu-west/gpt-4.1");
     rows.sgp = must(gws_name_endpoint(region, "sgp", "http://sgp/v1", 1000, config), "sgp");
     rows.sgp_gpt = must(gws_name_pair(region, rows.sgp, "gpt-4.1", config), "sgp/gpt-4.1");
-    must(gws_name_pair(region, rows.sgp, "gpt-4o", config), "sgp/gpt-4o");
+    rows.sgp_4o = must(gws_name_pair(region, rows.sgp, "gpt-4o", config), "sgp/gpt-4o");
     rows.relay = must(gws_name_endpoint(region, "relay", "http://relay/v1", 1000, config), "relay");
     must(gws_name_pair(region, rows.relay, "*", config), "relay/*");
     rows.spare = must(gws_name_endpoint(region, "spare", "http://spare/v1", 1000, config), "spare");
     must(gws_name_pair(region, rows.spare, "*", config), "spare/*");
     rows.example = must(gws_name_account(region, "example", config), "example");
+    rows.quota = must(gws_name_quota(region, "client/trading/usd", config), "client/trading/usd");
+    must(gws_name_limit(region, "endpoint/us-east/rpm", config), "endpoint/us-east/rpm");
     gws_name_domain_read(region, rows.us_east, &info);
     rows.us_east_cells = info.endpoint;
     return rows;
@@ -101,6 +112,20 @@ static void trouble(struct gws_region *region, const struct rows *rows)
     gws_cooldown_hit(region, rows->example, &cooldown_rules, gws_cooldown_gen(region, rows->example), GWS_COOL_QUOTA,
                      GWS_NO_WAIT, now);
     gws_order_drain(region, rows->spare, now, getuid());
+    gws_quota_restore(region, rows->quota, 20000, 1250000);
+}
+
+/* `good` tries that went well, and then so many others. */
+static void fill_window(struct gws_region *region, uint32_t row, int good, int others, enum gws_outcome outcome)
+{
+    uint64_t now = gws_clock_ms(region);
+    struct gws_permit permit;
+    uint64_t retry_at;
+    for (int i = 0; i < good + others; i++) {
+        if (gws_breaker_permit(region, row, &window_rules, now, &permit, &retry_at) != GWS_GO)
+            must(-1, "permit");
+        gws_breaker_report(region, row, &window_rules, permit, i < good ? GWS_OK : outcome, now, 0, 0);
+    }
 }
 
 static void traffic(struct gws_region *region, const struct rows *rows)
@@ -108,7 +133,10 @@ static void traffic(struct gws_region *region, const struct rows *rows)
     for (int i = 0; i < 100; i++) {
         gws_stat_count(region, rows->us_east_cells, GWS_STAT_TRIES);
         gws_stat_count(region, rows->us_east_cells, i < 95 ? GWS_STAT_OK : GWS_STAT_FAILED);
+        gws_latency_count(region, rows->us_east_cells, GWS_LATENCY_FIRST, i < 98 ? 120000 : 900000);
     }
+    for (int i = 0; i < 60; i++)
+        gws_window_add(region, rows->us_east, i < 6 ? GWS_SAMPLE_FAILED : GWS_SAMPLE_OK, gws_clock_ms(region));
     gws_stat_last_ok(region, rows->us_east_cells, gws_clock_ms(region) + 1);
     for (int i = 0; i < 2; i++)
         if (gws_gate_take(region, rows->us_east_cells, 20) != GWS_GATE_TAKEN)
@@ -220,6 +248,10 @@ int main(int argc, char **argv)
     struct rows rows = name_all(&region, 1);
     gws_event_record(&region, GWS_EVENT_MASTER_START, GWS_NO_DOMAIN, 0, 1, GWS_BY_GATEWAY, gws_clock_ms(&region));
     trouble(&region, &rows);
+    if (argc > 2 && strcmp(argv[2], "rated") == 0) {
+        fill_window(&region, rows.sgp_4o, 8, 12, GWS_FAILED);
+        fill_window(&region, rows.us_east_gpt, 5, 15, GWS_SLOW);
+    }
     if (lives)
         live(&region, argv[1], &rows);
     else

@@ -57,8 +57,8 @@ class Region:
         self.path = os.path.join(self.folder, "state")
         self.master = None
 
-    def make(self):
-        subprocess.run([MAKE_REGION, self.path], check=True)
+    def make(self, *how):
+        subprocess.run([MAKE_REGION, self.path, *how], check=True)
         return self
 
     def live(self):
@@ -132,11 +132,17 @@ def test_status(r):
         for model in row["models"]:
             equal(set(model), {"name", "state", "reason", "until_ms", "breaker", "failures"}, "names of a model")
     us, eu = rows["us-east"], rows["eu-west"]
-    equal((us["in_flight"], us["limit"], us["requests"], us["error_rate"]), (2, 20, 100, 0.05), "numbers of us-east")
+    equal((us["in_flight"], us["limit"], us["requests"], us["error_rate"]), (2, 20, 100, 0.1), "numbers of us-east")
     equal((us["reason"], us["until_ms"], us["breaker"], us["failures"]), ("", 0, "closed", 0), "us-east")
     assert 0 <= us["last_success_ms"] < 60000, us["last_success_ms"]
     equal([model["name"] for model in us["models"]], ["gpt-4.1", "deepseek/v3"], "models")
-    equal((eu["breaker"], eu["failures"], eu["last_success_ms"], eu["rps"]), ("open", 5, None, None), "eu-west")
+    equal((eu["breaker"], eu["failures"], eu["last_success_ms"], eu["rps"], eu["error_rate"]), ("open", 5, None, 0, 0),
+          "eu-west")
+    # Sixty of the last minute; the region is younger than that.
+    assert us["rps"] >= 1, us["rps"]
+    equal(eu["first_token_ms"], {"p50": None, "p99": None}, "latencies of what was never measured")
+    first = us["first_token_ms"]
+    assert 108 < first["p50"] < 132 and 820 < first["p99"] < 980, first
     assert 500000 < eu["until_ms"] <= 600000, eu["until_ms"]
     assert re.fullmatch(r"open \d+m\d\ds, 5 failures in a row", eu["reason"]), eu["reason"]
     assert re.fullmatch(r"gpt-4.1 cooling \d+m\d\ds, rate limited", rows["sgp"]["reason"]), rows["sgp"]["reason"]
@@ -153,8 +159,11 @@ def test_status_text(r):
     lines = out.splitlines()
     equal(len(lines), 7, "lines of %s" % out)
     equal(re.split("  +", lines[0]),
-          ["NAME", "STATE", "WHY", "BREAKER", "IN-FLIGHT", "REQUESTS", "ERRORS %", "LAST OK"], "heads")
-    equal(re.split("  +", lines[1])[:7], ["us-east", "healthy", "-", "closed", "2/20", "100", "5.0"], "us-east")
+          ["NAME", "STATE", "WHY", "BREAKER", "IN-FLIGHT", "REQ/S", "ERR %", "TTFT p50/p99", "LAST OK"], "heads")
+    us, eu = re.split("  +", lines[1]), re.split("  +", lines[2])
+    equal(us[:5] + us[6:7], ["us-east", "healthy", "-", "closed", "2/20", "10.0"], "us-east")
+    assert float(us[5]) >= 1 and re.fullmatch(r"1\d\dms/[89]\d\dms", us[7]), us
+    equal(eu[4:], ["0/10", "0.0", "-", "-", "never"], "eu-west")
     assert lines[1].endswith("s ago") and lines[2].endswith("never"), out
     column = lines[0].index("STATE")
     assert all(line[column - 2:column] == "  " and line[column] != " " for line in lines[:6]), "not aligned:\n" + out
@@ -223,7 +232,8 @@ def test_breaker_list_and_show(r):
     assert not any(row["name"] == "example" for row in rows), "accounts have no breakers"
     for row in rows:
         equal(set(row), {"name", "endpoint", "model", "breaker", "reason", "trip", "until_ms", "closed_ms", "failures",
-                         "level", "generation", "trials"}, "names")
+                         "level", "generation", "trials", "window", "tripped_on"}, "names")
+        equal(set(row["window"]), {"tries", "failed", "slow", "span_ms"}, "names of a window")
     row = r.breaker("eu-west")
     equal((row["breaker"], row["trip"], row["failures"], row["level"], row["model"]), ("open", "failures", 5, 1, None),
           "eu-west")
@@ -236,6 +246,28 @@ def test_breaker_list_and_show(r):
     assert re.search(r"^  why +open .*, 5 failures in a row$", text, re.M), text
     assert "closed (4 failures) -> open 10m00s" in text, text
     assert re.search(r"^eu-west +open ", r.good("breaker", "list").out, re.M)
+
+
+def test_a_trip_by_the_window(r):
+    r.make("rated")
+    row = r.breaker("sgp/gpt-4o")
+    equal((row["breaker"], row["trip"], row["failures"]), ("open", "rate", 0), "sgp/gpt-4o")
+    for window in (row["window"], row["tripped_on"]):
+        equal((window["tries"], window["failed"], window["slow"]), (20, 12, 0), "its window")
+    assert row["reason"].endswith(", 12 of 20 failed in the minute before"), row["reason"]
+    row = r.breaker("us-east/gpt-4.1")
+    equal((row["trip"], row["tripped_on"]["slow"]), ("slow", 15), "us-east/gpt-4.1")
+    assert row["reason"].endswith(", 15 of 20 too slow in the minute before"), row["reason"]
+    row = r.breaker("eu-west")
+    equal((row["tripped_on"], row["window"]["tries"]), (None, 0), "one that failures in a row opened")
+    equal(r.breaker("us-east")["window"]["tries"], 60, "an endpoint that is well")
+    text = r.good("breaker", "show", "sgp/gpt-4o").out
+    assert "  window      20 tries in the last minute, 12 failed, 0 slow\n" in text, text
+    assert re.search(r"closed -> open 10m00s \(rate\)$", text, re.M), text
+    assert "(slow)" in r.good("breaker", "show", "us-east/gpt-4.1").out
+    # What opened it is not what came later.
+    r.good("breaker", "reset", "sgp/gpt-4o")
+    equal(r.breaker("sgp/gpt-4o")["tripped_on"], None, "after a reset")
 
 
 def test_breaker_reset(r):
@@ -504,6 +536,169 @@ def test_check(r):
     bad(run("check", "a", "b"), 2, "\"b\"")
 
 
+# The region as a whole.
+
+def test_region_check(r):
+    r.make()
+    shown = r.json("region", "check")
+    equal(set(shown), {"region", "sections", "problems"}, "names")
+    equal(shown["problems"], [], "problems")
+    region = shown["region"]
+    equal((region["path"], region["bytes"], region["slots"], region["guests"], region["domains"]),
+          (r.path, os.path.getsize(r.path), 16, 4, 32), "region")
+    assert re.fullmatch("[0-9a-f]{16}", region["layout"]), region
+    sections = {row["name"]: row for row in shown["sections"]}
+    assert {"header", "slots", "domains", "gauges", "names", "rings", "quotas", "histograms"} <= set(sections), sections
+    end = 0
+    for row in shown["sections"]:
+        equal(set(row), {"name", "offset", "bytes", "count", "each"}, "names of a section")
+        assert row["offset"] == (end + 4095) // 4096 * 4096 and row["bytes"] == row["count"] * row["each"], row
+        end = row["offset"] + row["bytes"]
+    assert end <= region["bytes"] < end + 4096, "the last section ends at %d of %d" % (end, region["bytes"])
+    equal((sections["domains"]["count"], sections["slots"]["count"]), (32, 16), "counts")
+    text = r.good("region", "check").out.splitlines()
+    equal(text[0], "%s: %d bytes, layout %s" % (r.path, region["bytes"], region["layout"]), "the first line")
+    equal(text[1].split(), ["SECTION", "OFFSET", "BYTES", "COUNT", "EACH"], "heads")
+    equal((len(text), text[-1]), (len(sections) + 3, "nothing is wrong"), "lines")
+
+
+def scribble(path, offset, data):
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        file.write(data)
+
+
+def test_region_check_finds_what_is_wrong(r):
+    r.make()
+    shown = r.json("region", "check")
+    at = {row["name"]: row["offset"] for row in shown["sections"]}
+    # A breaker that is open for no reason, a day before the one committed on, a byte of a slot that nobody uses.
+    scribble(r.path, at["domains"], (1 << 62 | 1 << 48).to_bytes(8, "little"))
+    scribble(r.path, at["quotas"], bytes(8))
+    scribble(r.path, at["slots"] + 128, b"x")
+    result = r("--json", "region", "check")
+    equal((result.code, result.err), (1, ""), "exit status")
+    problems = {row["section"]: row for row in result.json["problems"]}
+    equal(set(problems), {"domains", "cells", "slots"}, "sections with problems")
+    for row in problems.values():
+        equal(set(row), {"section", "offset", "bytes", "name", "message"}, "names of a problem")
+    equal((problems["domains"]["name"], problems["domains"]["offset"]), ("us-east", at["domains"]), "whose")
+    assert "no known reason" in problems["domains"]["message"], problems
+    equal((problems["cells"]["name"], problems["slots"]["name"]), ("client/trading/usd", None), "whose")
+    text = r("region", "check")
+    equal((text.code, text.err), (1, ""), "exit status")
+    assert re.search(r"^domains, byte \d+: row 0: open for no known reason \(0\) \(us-east\)$", text.out, re.M), text
+    assert re.search(r"^3 problems; ", text.out, re.M), text
+    # The operator's way out of the first of them.
+    r.good("breaker", "reset", "us-east")
+    equal(len(r("--json", "region", "check").json["problems"]), 2, "problems after a reset")
+
+
+def test_region_check_of_rubbish(r):
+    """Whatever stands behind the header: every problem in a clean line, and no crash."""
+    r.make()
+    with open(r.path, "rb") as file:
+        good = file.read()
+    for fill in (b"\xff", b"\x1b", b"\x80\x01"):
+        data = bytearray(good)
+        data[4096:] = fill * ((len(good) - 4096) // len(fill))
+        scribble(r.path, 0, data)
+        result = r("region", "check")
+        equal((result.code, result.err), (1, ""), "exit status with %r" % fill)
+        assert "\033" not in result.out, "it steers the terminal"
+        assert len(r("--json", "region", "check").json["problems"]) > 100
+        assert r("region", "export").code == 0
+    scribble(r.path, 0, good)
+    r.good("region", "check")
+
+
+def test_region_check_beside_a_living_gateway(r):
+    r.live()
+    for _ in range(5):
+        equal(r.json("region", "check")["problems"], [], "problems")
+
+
+def test_region_check_says_why_it_is_refused(r):
+    r.make()
+    with open(r.path, "rb") as file:
+        good = file.read()
+    cases = ((0, b"\x7fELF", "magic"), (8, b"\2", "abi 2, here 1"), (16, b"\0" * 8, "layout 0000000000000000"),
+             (40, b"\xff\xff\xff\xff", "domains 4294967295"), (24, b"\1", "the header says"), (256, b"\0", "not ready"))
+    for offset, data, word in cases:
+        scribble(r.path, 0, good)
+        scribble(r.path, offset, data)
+        bad(r("region", "check"), 3, r.path, word)
+        bad(r("--json", "region", "check"), 3, r.path, word)
+    scribble(r.path, 0, good)
+    os.truncate(r.path, len(good) - 4096)
+    bad(r("region", "check"), 3, "damaged", str(len(good) - 4096), str(len(good)))
+
+
+def test_region_export_and_import(r):
+    r.make("rated")
+    text = r.good("region", "export").out
+    lines = text.splitlines()
+    equal(lines[0], "gwshm 1", "what it is")
+    for begin in ("breaker eu-west id=", "breaker sgp/gpt-4o id=", "cooldown relay/* id=", "order spare id=",
+                  "stat us-east id=", "quota client/trading/usd id="):
+        equal(sum(line.startswith(begin) for line in lines), 1, "lines that begin with %s in %s" % (begin, text))
+    shown = r.json("region", "export")
+    equal((shown["file"], shown["facts"], shown["text"].splitlines()[0]), (None, len(lines) - 2, lines[0]), "JSON")
+    file = os.path.join(r.folder, "export")
+    equal(r.good("region", "export", file).out, "%s: %d facts\n" % (file, len(lines) - 2), "to a file")
+    equal(r.json("region", "export", file), {"file": file, "facts": len(lines) - 2, "text": None}, "and again")
+    equal(sorted(os.listdir(r.folder)), ["export", "state"], "files")
+
+    r.good("breaker", "reset", "--all")
+    r.good("cooldown", "clear", "--all")
+    r.good("enable", "spare")
+    r.good("status", "--check")
+    shown = r.json("region", "import", file)
+    equal((shown["file"], shown["taken"], shown["ignored"]), (file, len(lines) - 2, 0), "import")
+    equal([row["state"] for row in r.json("status")["endpoints"]], ["degraded", "open", "exhausted", "exhausted",
+                                                                   "drained"], "states")
+    r.make()
+    with open(file) as text:
+        done = subprocess.run([GATEWAYCTL, "--state", r.path, "region", "import", "-"], stdin=text, text=True,
+                              capture_output=True, env=ENVIRONMENT)
+    equal((done.returncode, done.stdout), (0, "standard input: %d taken, 0 passed over\n" % (len(lines) - 2)), done)
+    equal(r.breaker("sgp/gpt-4o")["trip"], "rate", "what the new region did not have")
+    equal(r.json("region", "check")["problems"], [], "problems")
+
+
+def test_region_export_and_import_refused(r):
+    r.make()
+    file = os.path.join(r.folder, "export")
+    for name in (r.path, os.path.join(r.folder, ".", "state")):
+        bad(r("region", "export", name), 2, "the region itself")
+    bad(r("region", "export", os.path.join(r.folder, "none", "export")), 1, "No such file")
+    bad(r("region", "export", "/dev/full"), 1, "No space left")
+    bad(r("region", "export", r.folder), 1, r.folder)
+    r.good("region", "export", "/dev/null")
+    assert not os.path.isfile("/dev/null"), "a device was replaced"
+    r.good("region", "export", file)
+    bad(r("region", "import", file + ".none"), 1, file + ".none")
+    bad(r("region", "import", r.folder), 1, r.folder)
+    bad(r("region", "import", r.path), 1, "no export", "nothing was changed")
+    equal(r("region", "import", "/dev/null").code, 1, "nothing at all")
+    with open(file) as text:
+        lines = text.read().splitlines()
+    with open(file, "w") as text:
+        text.write("\n".join(lines + ["breaker nobody id=%032x mode=open level=1 aux=1 left=1000" % 7, "\x1b x"]))
+    equal(r.json("region", "import", file)["ignored"], 2, "rows that are not here")
+    bad(r("--state", r.path + ".none", "region", "export"), 3, r.path + ".none")
+    bad(r("--state", r.path + ".none", "region", "import", file), 3, r.path + ".none")
+
+    # With a daemon: to look, yes; to set again what its processes decide by, no.
+    r.live()
+    r.good("region", "export", file)
+    bad(r("region", "export", r.path + ".lock"), 2, "the region itself")
+    bad(r("region", "import", file), 1, "running", "stop it first")
+    r.good("stop")
+    r.good("region", "import", file)
+    bad(r("stop"), 1, "not running")
+
+
 # Finding the region, and names.
 
 def test_where_the_region_is(r):
@@ -536,7 +731,8 @@ def test_where_the_region_is(r):
 
 def test_no_region(r):
     for command in (["status"], ["breaker", "list"], ["breaker", "reset", "--all"], ["cooldown", "list"],
-                    ["drain", "x"], ["enable", "x"], ["workers"], ["events"], ["events", "--follow"]):
+                    ["drain", "x"], ["enable", "x"], ["workers"], ["events"], ["events", "--follow"],
+                    ["region", "check"], ["region", "export"], ["region", "import", "/dev/null"]):
         bad(r(*command), 3, r.path, "--state")
     bad(r("reload"), 1, "not running")
     bad(r("stop"), 1, "not running")
@@ -619,6 +815,7 @@ def test_usage(r):
         breaker open us-east --for|breaker open us-east --for soon|breaker open us-east --for 0s
         breaker open us-east --for 9999d|breaker close us-east --for 1s
         cooldown|cooldown melt|cooldown clear|cooldown clear x --all|drain|drain a b|enable|workers x
+        region|region smash|region check x|region export a b|region import|region import a b|region check --all
         events -n|events x|reload x|reload --timeout 1|help nonsense|help a b"""
     for words in (words.split() for line in lines.strip().splitlines() for words in line.strip().split("|")):
         bad(r(*words), 2, "gatewayctl help")
@@ -629,8 +826,8 @@ def test_usage(r):
 def test_help_and_version(r):
     out = run("help").out
     names = [row["name"] for row in run("help", "--json").json["commands"]]
-    for name in ("status", "breaker", "cooldown", "drain", "enable", "workers", "events", "check", "reload", "stop",
-                 "help"):
+    for name in ("status", "breaker", "cooldown", "drain", "enable", "workers", "events", "region", "check", "reload",
+                 "stop", "help"):
         assert name in names and re.search("^  %s" % name, out, re.M), name
         equal(run("help", name).code, 0, "help " + name)
         equal(run(name, "--help").out, run("help", name).out, "%s --help" % name)

@@ -43,6 +43,8 @@ struct evidence {
     uint32_t failures;
     uint64_t until_ms;
     uint64_t since_ms; /* closed for so long; 0 when it is not closed */
+    struct gws_window_totals window; /* of the last minute */
+    struct gws_window_totals tripped_on; /* that opened it; a total of 0: it is not open by its window */
 };
 
 static struct evidence gather(const struct job *job, const struct names_row *row)
@@ -55,20 +57,31 @@ static struct evidence gather(const struct job *job, const struct names_row *row
     evidence.until_ms = evidence.state.until_ms;
     if (domain.breaker.mode == GWS_CLOSED && job->now > domain.breaker.t)
         evidence.since_ms = job->now - domain.breaker.t;
+    evidence.window = gws_window_read(job->region, row->row, job->now);
+    evidence.tripped_on = domain.tripped_on;
     return evidence;
+}
+
+static json_t *window_json(const struct gws_window_totals *window)
+{
+    return out_must(json_pack("{s:I, s:I, s:I, s:I}", "tries", (json_int_t)window->total, "failed",
+                              (json_int_t)window->failed, "slow", (json_int_t)window->slow, "span_ms",
+                              (json_int_t)window->span_ms));
 }
 
 static json_t *evidence_json(const struct names_row *row, const struct evidence *evidence)
 {
     json_t *model = row->info.kind == GWS_KIND_PAIR ? json_string(row->info.model) : json_null();
     const struct gws_breaker_view *view = &evidence->view;
-    return out_must(json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I}}", "name",
-                              row->label, "endpoint", row->info.name, "model", model, "breaker", evidence->name,
+    json_t *tripped_on = evidence->tripped_on.total > 0 ? window_json(&evidence->tripped_on) : json_null();
+    return out_must(json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I}, s:o, s:o}",
+                              "name", row->label, "endpoint", row->info.name, "model", model, "breaker", evidence->name,
                               "reason", evidence->state.reason, "trip", words_trip_name(view->reason), "until_ms",
                               (json_int_t)evidence->until_ms, "closed_ms", (json_int_t)evidence->since_ms, "failures",
                               (json_int_t)evidence->failures, "level", (json_int_t)view->level, "generation",
                               (json_int_t)view->gen, "trials", "out", (json_int_t)view->outstanding, "succeeded",
-                              (json_int_t)view->successes));
+                              (json_int_t)view->successes, "window", window_json(&evidence->window), "tripped_on",
+                              tripped_on));
 }
 
 static enum out_color color_of(const struct evidence *evidence)
@@ -136,6 +149,8 @@ static void show_text(const struct job *job, const struct names_row *row, const 
     if (view->mode == GWS_CLOSED)
         printf("  since       %s (%s)\n", times_iso(base + view->t).text, times_ago(evidence.since_ms).text);
     printf("  failures    %" PRIu32 " in a row\n", evidence.failures);
+    printf("  window      %" PRIu32 " tries in the last minute, %" PRIu32 " failed, %" PRIu32 " slow\n",
+           evidence.window.total, evidence.window.failed, evidence.window.slow);
     printf("  level       %u (each level doubles the open time)\n", view->level);
     if (view->mode == GWS_HALF)
         printf("  trials      %u out, %u succeeded\n", view->outstanding, view->successes);

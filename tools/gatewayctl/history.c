@@ -32,6 +32,7 @@ static const char *kind_name(enum gws_event_code code)
         [GWS_EVENT_WORKER_STOP] = "worker_stop",
         [GWS_EVENT_WORKER_DEATH] = "worker_death",
         [GWS_EVENT_ADOPTED] = "adopted",
+        [GWS_EVENT_QUOTA_RESET] = "quota_reset",
     };
     bool known = (size_t)code < sizeof(names) / sizeof(names[0]) && names[code];
     return known ? names[code] : "unknown";
@@ -74,6 +75,9 @@ static void describe_change(const struct gws_event *event, struct history_entry 
     case GWS_EVENT_RELOAD:
         entry->to = numbered("generation", event->new);
         break;
+    case GWS_EVENT_QUOTA_RESET:
+        entry->from = numbered("spent", event->old);
+        break;
     case GWS_EVENT_WORKER_START:
         entry->to = numbered("pid", event->new);
         break;
@@ -105,15 +109,28 @@ struct history_view history_view(const struct gws_region *region)
     return (struct history_view){region, gws_region_real_base(region)};
 }
 
+/* The row is of the table that the event is about. */
+static bool read_name(const struct gws_region *region, const struct gws_event *event, struct gws_name_info *name)
+{
+    if (event->domain == GWS_NO_DOMAIN)
+        return false;
+    switch (event->code) {
+    case GWS_EVENT_LIMIT_RESET:
+        return gws_name_limit_read(region, event->domain, name);
+    case GWS_EVENT_QUOTA_RESET:
+        return gws_name_quota_read(region, event->domain, name);
+    default:
+        return gws_name_domain_read(region, event->domain, name);
+    }
+}
+
 void history_describe(const struct history_view *view, const struct gws_event *event, struct history_entry *entry)
 {
     *entry = (struct history_entry){.kind = kind_name(event->code)};
     const struct gws_region *region = view->region;
     entry->real_ms = view->real_base + event->time;
     entry->by = author(region, event);
-    bool known = event->code == GWS_EVENT_LIMIT_RESET ? gws_name_limit_read(region, event->domain, &entry->name)
-                                                      : gws_name_domain_read(region, event->domain, &entry->name);
-    if (event->domain == GWS_NO_DOMAIN || !known)
+    if (!read_name(region, event, &entry->name))
         entry->name = (struct gws_name_info){0};
     out_clean(entry->name.name);
     out_clean(entry->name.model);
@@ -153,6 +170,8 @@ json_t *history_json(const struct history_view *view, const struct gws_event *ev
         json_object_set_new(out_must(json), "account", json_string(entry.name.name));
     if (entry.name.kind == GWS_KIND_LIMIT)
         json_object_set_new(out_must(json), "limit", json_string(entry.name.name));
+    if (entry.name.kind == GWS_KIND_QUOTA)
+        json_object_set_new(out_must(json), "quota", json_string(entry.name.name));
     return out_must(json);
 }
 
@@ -212,19 +231,46 @@ struct gws_event *history_read(const struct gws_region *region, struct gws_event
     return events;
 }
 
-static bool is_trip(const struct gws_event *event, const void *row)
+struct trip {
+    uint32_t row;
+    bool by_window;
+};
+
+static bool is_trip(const struct gws_event *event, const void *context)
 {
-    return event->code == GWS_EVENT_BREAKER && event->domain == *(const uint32_t *)row &&
+    const struct trip *trip = context;
+    enum gws_trip reason = gws_breaker_view(event->new).reason;
+    bool by_window = reason == GWS_TRIP_RATE || reason == GWS_TRIP_SLOW;
+    return event->code == GWS_EVENT_BREAKER && event->domain == trip->row &&
            gws_breaker_view(event->old).mode == GWS_CLOSED && gws_breaker_view(event->new).mode == GWS_OPEN &&
-           gws_breaker_view(event->new).reason == GWS_TRIP_FAILURES;
+           (trip->by_window ? by_window : reason == GWS_TRIP_FAILURES);
+}
+
+/* The last trip of that kind; false when no event of it is left. */
+static bool last_trip(const struct gws_region *region, struct trip trip, struct gws_event *event)
+{
+    size_t count;
+    struct gws_event *events = history_read(region, NULL, 1, is_trip, &trip, &count);
+    if (count > 0)
+        *event = events[0];
+    free(events);
+    return count > 0;
 }
 
 /* The word says only that there were enough; the word before it says how many there had been. */
 uint32_t history_tripped_by(const struct gws_region *region, uint32_t row)
 {
-    size_t count;
-    struct gws_event *events = history_read(region, NULL, 1, is_trip, &row, &count);
-    uint32_t failures = count > 0 ? gws_breaker_view(events[0].old).failures + 1u : 0;
-    free(events);
-    return failures;
+    struct gws_event event;
+    bool known = last_trip(region, (struct trip){row, false}, &event);
+    return known ? gws_breaker_view(event.old).failures + 1u : 0;
+}
+
+/* An open breaker lets nothing through that would be counted, so the window still stands as it was. */
+struct gws_window_totals history_tripped_on(const struct gws_region *region, uint32_t row)
+{
+    struct gws_event event;
+    if (!last_trip(region, (struct trip){row, true}, &event))
+        return (struct gws_window_totals){.span_ms = 1};
+    return gws_window_sum(region, row, GWS_WINDOW_BUCKETS * GWS_WINDOW_BUCKET_MS, gws_breaker_view(event.old).t,
+                          event.time);
 }

@@ -12,6 +12,7 @@
 
 #include "libshm/event.h"
 #include "libshm/name.h"
+#include "libshm/window.h"
 #include "tools/gatewayctl/words.h"
 
 /* One event as it is shown. Texts are empty where there is nothing to say. */
@@ -36,7 +37,7 @@ struct history_view history_view(const struct gws_region *region);
 
 void history_describe(const struct history_view *view, const struct gws_event *event, struct history_entry *entry);
 
-/* {"time","kind","endpoint","model","from","to","by","detail"}; account or limit as well when it is about one. `from`
+/* {"time","kind","endpoint","model","from","to","by","detail"}; account, limit or quota as well when it is about one. `from`
  * and `to` are bare states, `detail` is the change as people read it. */
 json_t *history_json(const struct history_view *view, const struct gws_event *event);
 
@@ -55,5 +56,9 @@ struct gws_event *history_read(const struct gws_region *region, struct gws_event
 
 /* How many failures in a row opened the breaker of a domain the last time that happened; 0 when that is forgotten. */
 uint32_t history_tripped_by(const struct gws_region *region, uint32_t row);
+
+/* What the window held when it last opened the breaker of a domain, as far back as a minute and since the breaker had
+ * closed. A total of 0 when that is forgotten. */
+struct gws_window_totals history_tripped_on(const struct gws_region *region, uint32_t row);
 
 #endif

@@ -34,6 +34,7 @@ static uint64_t left(uint64_t deadline, uint64_t now)
 
 static void explain_trip(const struct state_domain *domain, char *out, size_t size)
 {
+    const struct gws_window_totals *window = &domain->tripped_on;
     switch (domain->breaker.reason) {
     case GWS_TRIP_FAILURES:
         if (domain->tripped_by > 0)
@@ -42,7 +43,18 @@ static void explain_trip(const struct state_domain *domain, char *out, size_t si
             snprintf(out, size, ", failures in a row");
         break;
     case GWS_TRIP_RATE:
-        snprintf(out, size, ", too many failures in its window");
+        if (window->total > 0)
+            snprintf(out, size, ", %" PRIu32 " of %" PRIu32 " failed in the minute before", window->failed,
+                     window->total);
+        else
+            snprintf(out, size, ", too many failures in its window");
+        break;
+    case GWS_TRIP_SLOW:
+        if (window->total > 0)
+            snprintf(out, size, ", %" PRIu32 " of %" PRIu32 " too slow in the minute before", window->slow,
+                     window->total);
+        else
+            snprintf(out, size, ", too many slow answers in its window");
         break;
     case GWS_TRIP_TRIAL:
         snprintf(out, size, ", a trial request failed");

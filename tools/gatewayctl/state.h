@@ -32,6 +32,7 @@ struct state_domain {
     struct gws_breaker_view breaker;
     struct gws_cooldown_view cooldown;
     uint32_t tripped_by; /* failures in a row that opened the breaker; 0: not known */
+    struct gws_window_totals tripped_on; /* the window that opened it; a total of 0: not known */
 };
 
 struct state_view {

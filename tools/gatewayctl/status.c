@@ -1,7 +1,7 @@
 /*
  * The first thing an operator types: one line per endpoint with its state, why and for how long, and one line that says
- * whether anything can be served at all. Rates per second and latencies are named in the JSON already, as null, because
- * programs should not have to learn a new shape when the region comes to hold them.
+ * whether anything can be served at all. Rates are of the last minute, because that is what somebody asks who looks now;
+ * latencies are of all time, because one look at a counter has no other look to be compared with.
  */
 
 #include <inttypes.h>
@@ -17,6 +17,9 @@
 #include "tools/gatewayctl/times.h"
 #include "tools/gatewayctl/words.h"
 #include "tools/gatewayctl/workers.h"
+
+/* The quantiles that are shown, in hundredths of a percent. */
+enum { MEDIAN = 5000, SLOWEST = 9900 };
 
 struct summary {
     unsigned workers;
@@ -68,17 +71,30 @@ static json_t *models_json(const struct survey_endpoint *endpoint, uint64_t now)
     return list;
 }
 
+/* A number that is not known is null, not 0. */
+static json_t *real_or_null(double number)
+{
+    return out_must(number >= 0 ? json_real(number) : json_null());
+}
+
+static double first_ms(const struct survey_endpoint *endpoint, uint32_t share_of)
+{
+    return endpoint->first.count > 0 ? (double)gws_latency_quantile(&endpoint->first, share_of) / 1000 : -1;
+}
+
 static json_t *endpoint_json(const struct survey_endpoint *endpoint, uint64_t now)
 {
     json_t *last = endpoint->last_ok ? json_integer((json_int_t)since(endpoint->last_ok, now)) : json_null();
+    double error_rate = survey_error_rate(endpoint);
     return out_must(json_pack(
-        "{s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:n, s:f, s:{s:n, s:n}, s:o, s:o}", "name",
+        "{s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:o, s:f, s:{s:o, s:o}, s:o, s:o}", "name",
         endpoint->name->info.name, "state", state_name(endpoint->state.kind), "reason", endpoint->state.reason,
         "until_ms", (json_int_t)endpoint->state.until_ms, "breaker", words_breaker_name(&endpoint->own.breaker, now),
         "failures", (json_int_t)failures_of(&endpoint->own), "in_flight", (json_int_t)endpoint->in_flight, "limit",
-        (json_int_t)endpoint->limit, "requests", (json_int_t)endpoint->tried, "rps", "error_rate",
-        share(endpoint->errors, endpoint->tried, 0), "first_token_ms", "p50", "p99", "last_success_ms", last, "models",
-        models_json(endpoint, now)));
+        (json_int_t)endpoint->limit, "requests", (json_int_t)endpoint->tried, "rps",
+        real_or_null(survey_rate(endpoint)), "error_rate", error_rate > 0 ? error_rate : 0.0, "first_token_ms", "p50",
+        real_or_null(first_ms(endpoint, MEDIAN)), "p99", real_or_null(first_ms(endpoint, SLOWEST)), "last_success_ms",
+        last, "models", models_json(endpoint, now)));
 }
 
 static void print_json(const struct survey *survey, const struct summary *summary)
@@ -110,12 +126,42 @@ static enum out_color color_of(enum state_kind kind)
     }
 }
 
+/* "85ms", "1.2s": three figures are more than a histogram knows. */
+static struct times_text brief(double ms)
+{
+    struct times_text out;
+    if (ms < 10)
+        snprintf(out.text, sizeof(out.text), "%.1fms", ms);
+    else if (ms < 1000)
+        snprintf(out.text, sizeof(out.text), "%.0fms", ms);
+    else
+        snprintf(out.text, sizeof(out.text), "%.1fs", ms / 1000);
+    return out;
+}
+
+static void print_rates(struct out_table *table, const struct survey_endpoint *at)
+{
+    double rate = survey_rate(at), errors = survey_error_rate(at);
+    if (rate >= 0)
+        out_cell(table, OUT_PLAIN, "%.1f", rate);
+    else
+        out_cell(table, OUT_PLAIN, "-");
+    if (errors >= 0)
+        out_cell(table, errors > 0 ? OUT_YELLOW : OUT_PLAIN, "%.1f", 100 * errors);
+    else
+        out_cell(table, OUT_PLAIN, "-");
+    if (at->first.count > 0)
+        out_cell(table, OUT_PLAIN, "%s/%s", brief(first_ms(at, MEDIAN)).text, brief(first_ms(at, SLOWEST)).text);
+    else
+        out_cell(table, OUT_PLAIN, "-");
+}
+
 static void print_table(const struct survey *survey)
 {
-    static const char *const heads[] = {"NAME",      "STATE",    "WHY",      "BREAKER",
-                                        "IN-FLIGHT", "REQUESTS", "ERRORS %", "LAST OK"};
+    static const char *const heads[] = {"NAME",  "STATE", "WHY",          "BREAKER", "IN-FLIGHT",
+                                        "REQ/S", "ERR %", "TTFT p50/p99", "LAST OK"};
     struct out_table table;
-    out_table_init(&table, heads, 8, 0x70);
+    out_table_init(&table, heads, 9, 0xf0);
     for (size_t i = 0; i < survey->count; i++) {
         const struct survey_endpoint *at = &survey->endpoints[i];
         out_cell(&table, OUT_PLAIN, "%s", at->name->info.name);
@@ -123,11 +169,7 @@ static void print_table(const struct survey *survey)
         out_cell(&table, OUT_PLAIN, "%s", at->state.reason[0] ? at->state.reason : "-");
         out_cell(&table, OUT_PLAIN, "%s", words_breaker_name(&at->own.breaker, survey->now));
         out_cell(&table, OUT_PLAIN, "%" PRIu64 "/%" PRIu64, at->in_flight, at->limit);
-        out_cell(&table, OUT_PLAIN, "%" PRIu64, at->tried);
-        if (at->tried > 0)
-            out_cell(&table, at->errors ? OUT_YELLOW : OUT_PLAIN, "%.1f", 100 * share(at->errors, at->tried, 0));
-        else
-            out_cell(&table, OUT_PLAIN, "-");
+        print_rates(&table, at);
         out_cell(&table, OUT_PLAIN, "%s", at->last_ok ? times_ago(since(at->last_ok, survey->now)).text : "never");
     }
     if (survey->count > 0)

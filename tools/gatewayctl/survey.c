@@ -21,6 +21,9 @@ struct state_domain survey_domain(const struct gws_region *region, const struct 
     };
     if (domain.breaker.mode == GWS_OPEN && domain.breaker.reason == GWS_TRIP_FAILURES)
         domain.tripped_by = history_tripped_by(region, name->row);
+    if (domain.breaker.mode == GWS_OPEN &&
+        (domain.breaker.reason == GWS_TRIP_RATE || domain.breaker.reason == GWS_TRIP_SLOW))
+        domain.tripped_on = history_tripped_on(region, name->row);
     return domain;
 }
 
@@ -60,13 +63,30 @@ static void read_endpoint(struct survey *survey, const struct gws_region *region
         .tried = counts[GWS_STAT_OK] + counts[GWS_STAT_FAILED] + counts[GWS_STAT_THROTTLED] + counts[GWS_STAT_REFUSED],
         .errors = counts[GWS_STAT_FAILED] + counts[GWS_STAT_THROTTLED],
         .last_ok = counts[GWS_STAT_LAST_OK],
+        .window = gws_window_read(region, name->row, survey->now),
     };
+    gws_latency_read(region, name->info.endpoint, GWS_LATENCY_FIRST, &endpoint->first);
+    /* An empty window is an idle endpoint, unless a success of the same minute says that nobody fills it. */
+    endpoint->windowed = endpoint->window.total > 0 || endpoint->last_ok == 0 ||
+                         endpoint->last_ok + endpoint->window.span_ms < survey->now;
     endpoint->state = state_of_endpoint(gws_order_drained(region, name->row), &endpoint->own,
                                         has_account ? &account : NULL, endpoint->models, endpoint->model_count,
                                         survey->now);
     survey->usable += state_usable(endpoint->state.kind);
     survey->tried += endpoint->tried;
     survey->errors += endpoint->errors;
+}
+
+double survey_error_rate(const struct survey_endpoint *endpoint)
+{
+    if (endpoint->window.total > 0)
+        return (double)endpoint->window.failed / endpoint->window.total;
+    return endpoint->tried > 0 ? (double)endpoint->errors / (double)endpoint->tried : -1;
+}
+
+double survey_rate(const struct survey_endpoint *endpoint)
+{
+    return endpoint->windowed ? endpoint->window.total * 1000.0 / endpoint->window.span_ms : -1;
 }
 
 void survey_read(struct survey *survey, const struct gws_region *region, uint64_t now)

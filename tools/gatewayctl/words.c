@@ -33,8 +33,8 @@ const char *words_breaker_name(const struct gws_breaker_view *view, uint64_t now
 
 const char *words_trip_name(enum gws_trip trip)
 {
-    static const char *const names[] = {"", "failures", "rate", "trial", "operator"};
-    return trip <= GWS_TRIP_OPERATOR ? names[trip] : "";
+    static const char *const names[] = {"", "failures", "rate", "trial", "operator", "slow"};
+    return trip <= GWS_TRIP_SLOW ? names[trip] : "";
 }
 
 const char *words_cooldown_name(enum gws_cooldown_reason reason)
@@ -49,12 +49,16 @@ struct words_text words_breaker(uint64_t word, uint64_t now)
     const char *name = words_breaker_name(&view, now);
     struct words_text out = {.name = name};
     bool ahead = view.t > now && (view.mode == GWS_OPEN || view.mode == GWS_FORCED);
+    /* Failures in a row stand in the word before, and a failed trial is one that was half open; a window is not told. */
+    bool rated = view.mode == GWS_OPEN && (view.reason == GWS_TRIP_RATE || view.reason == GWS_TRIP_SLOW);
+    const char *trip = rated ? words_trip_name(view.reason) : "";
     if (view.mode == GWS_CLOSED && view.failures > 0)
         snprintf(out.text, sizeof(out.text), "%s (%u failure%s)", name, view.failures, view.failures == 1 ? "" : "s");
     else if (view.mode == GWS_HALF)
         snprintf(out.text, sizeof(out.text), "%s (%u out, %u succeeded)", name, view.outstanding, view.successes);
     else if (ahead)
-        snprintf(out.text, sizeof(out.text), "%s %s", name, times_span(view.t - now).text);
+        snprintf(out.text, sizeof(out.text), "%s %s%s%s%s", name, times_span(view.t - now).text, rated ? " (" : "", trip,
+                 rated ? ")" : "");
     else
         snprintf(out.text, sizeof(out.text), "%s", name);
     return out;

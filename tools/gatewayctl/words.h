@@ -19,13 +19,13 @@ struct words_text {
 /* "closed", "open", "half_open", "forced_open" or "forced_closed". */
 const char *words_breaker_name(const struct gws_breaker_view *view, uint64_t now);
 
-/* "failures", "rate", "trial", "operator" or "": why it is open. */
+/* "failures", "rate", "trial", "operator", "slow" or "": why it is open. */
 const char *words_trip_name(enum gws_trip trip);
 
 /* "rate", "quota", "auth", "overload", "depleted", "operator" or "". */
 const char *words_cooldown_name(enum gws_cooldown_reason reason);
 
-struct words_text words_breaker(uint64_t word, uint64_t now);  /* "closed (3 failures)", "open 5.0s" */
+struct words_text words_breaker(uint64_t word, uint64_t now);  /* "closed (3 failures)", "open 5.0s (rate)" */
 struct words_text words_cooldown(uint64_t word, uint64_t now); /* "not cooling", "cooling 2.0s (rate)" */
 struct words_text words_order(uint64_t word);                  /* "enabled", "drained" */
 

@@ -41,17 +41,17 @@ static const char config_format[] =
     "  - {name: singapore, url: \"unix:%s/singapore.sock:/v1\", key: none, priority: 2}\n";
 
 /* A program of ours: beside our own binary, in a build tree beside its directory, else wherever the shell finds it. */
-static const char *tool(const char *name, char *path, size_t size)
+static const char *tool(const char *name, char path[PATH_MAX])
 {
     static const char *const places[] = {"", "../tools/"};
-    char self[PATH_MAX];
+    char self[PATH_MAX], place[PATH_MAX + 32];
     ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
     self[n > 0 ? n : 0] = '\0';
     char *slash = strrchr(self, '/');
     for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
         slash[1] = '\0';
-        snprintf(path, size, "%s%s%s", self, places[i], name);
-        if (access(path, X_OK) == 0)
+        snprintf(place, sizeof place, "%s%s%s", self, places[i], name);
+        if (access(place, X_OK) == 0 && realpath(place, path))
             return path;
     }
     return name;
@@ -59,8 +59,8 @@ static const char *tool(const char *name, char *path, size_t size)
 
 static void exec_llmsim(const char *const argv[])
 {
-    char path[PATH_MAX + 32];
-    execvp(tool("llmsim", path, sizeof path), (char *const *)argv);
+    char path[PATH_MAX];
+    execvp(tool("llmsim", path), (char *const *)argv);
     fprintf(stderr, "gatewayd: cannot find llmsim beside gatewayd or in PATH\n");
     _exit(127);
 }
@@ -117,13 +117,12 @@ static void greet(void)
 {
     const char *json = "-H 'Content-Type: application/json' "
                        "-d '{\"model\":\"demo\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]";
-    char path[PATH_MAX + 32];
+    char path[PATH_MAX];
     printf("\ngatewayd is serving three simulated endpoints. Try, from another terminal:\n\n");
     printf("  curl http://127.0.0.1:%d/v1/chat/completions %s}'\n\n", PORT, json);
     printf("  curl --unix-socket %s/gatewayd.sock http://localhost/v1/chat/completions %s}'\n\n", directory, json);
     printf("  curl -N http://127.0.0.1:%d/v1/chat/completions %s,\"stream\":true}'\n\n", PORT, json);
-    printf("  %s --state %s/state status\n\nCtrl-C stops everything.\n\n", tool("gatewayctl", path, sizeof path),
-           directory);
+    printf("  %s --state %s/state status\n\nCtrl-C stops everything.\n\n", tool("gatewayctl", path), directory);
     fflush(stdout);
 }
 

@@ -10,9 +10,9 @@ import socket
 from harness import GATEWAYCTL, GATEWAYD, SANITIZER, endpoint, equal, failed, ok, run
 
 
-def refused(gw, *needles, code=1):
+def refused(gw, *needles, code=1, wrapped_in=()):
     """Start it; it has to end by itself with exit status 1 and a line on stderr that holds every needle."""
-    result = run([GATEWAYD, "-c", gw.file], timeout=20)
+    result = run([*wrapped_in, GATEWAYD, "-c", gw.file], timeout=20)
     said = result.err + result.out
     equal(result.code, code, "exit status (it said: %s)" % said)
     assert not SANITIZER.search(said), said
@@ -196,6 +196,50 @@ def test_files_that_cannot_be(t):
     refused(gw, file)
 
 
+# In a mount namespace of its own: a tmpfs of 64 KiB at $1, of which a file takes $2 KiB; what is on it at the end goes
+# to $3. The rest is the program.
+ON_A_SMALL_TMPFS = """
+    set -e
+    mount -t tmpfs -o size=64k,mode=0755 none "$1"
+    head -c "$2"k /dev/zero > "$1/filler"
+    folder=$1 list=$3; shift 3
+    set +e
+    "$@"; code=$?
+    (cd "$folder" && find . -type f -not -name filler) > "$list"
+    exit $code"""
+
+
+def own_mounts():
+    """How to get a mount namespace here: as root by itself, else (or where that is forbidden) within one of users."""
+    reasons = []
+    for how in ("-m", "-Urm"):
+        result = run(["unshare", how, "sh", "-c", "mount -t tmpfs none /mnt"])
+        if result.code == 0:
+            return ["unshare", how]
+        reasons.append("unshare %s: %s" % (how, result.err.strip()))
+    raise AssertionError("a full file system cannot be tried: no mounts of one's own are permitted here (%s)"
+                         % "; ".join(reasons))
+
+
+def test_a_full_file_system(t):
+    """No room for the region is a sentence at the start, and never a bus error later."""
+    mounts = own_mounts()
+    for filler in (0, 64):
+        place = t.path("small%d" % filler)
+        os.mkdir(place)
+        # Within a namespace of users there is nobody else whom the workers could run as.
+        gw = t.gateway([endpoint("a", "http://127.0.0.1:1/v1")], start=False, name="full%d" % filler, user="root",
+                       state=os.path.join(place, "state"))
+        found = t.path("found%d" % filler)
+        refused(gw, gw.state, "No space left on device",
+                wrapped_in=[*mounts, "sh", "-c", ON_A_SMALL_TMPFS, "sh", place, str(filler), found])
+        # The lock file stays wherever a daemon ever tried to start: a lock on a name that goes away is none.
+        with open(found) as file:
+            equal(file.read().split(), ["./state.lock"], "what it left behind")
+        equal(os.listdir(place), [], "what is beneath the mount")
+        assert not os.path.exists(gw.unix), "it left its socket behind"
+
+
 def test_missing_directories_of_the_region_are_made(t):
     gw = t.gateway([endpoint("a", t.sim("a"))], state=t.path("one/two/state"))
     ok(gw.ask(), "a")
@@ -248,9 +292,11 @@ def test_scribbled_inside(t):
             data[at:at + 65536] = b"\xff" * 65536
         with open(gw.state, "r+b") as file:
             file.write(data)
-        for command in (("status",), ("breaker", "list"), ("cooldown", "list"), ("workers",), ("events",)):
+        for command in (("status",), ("breaker", "list"), ("cooldown", "list"), ("workers",), ("events",),
+                        ("region", "check"), ("region", "export")):
             result = gw.ctl(*command)
-            assert result.code in (0, 3) and not SANITIZER.search(result.err), \
+            equal(result.code == 1, command == ("region", "check"), "the answer \"no\" of gatewayctl %s" % (command,))
+            assert result.code in (0, 1, 3) and not SANITIZER.search(result.err), \
                 "gatewayctl %s: exit %d: %s" % (command[0], result.code, result.err)
         started = run([GATEWAYD, "-t", "-c", gw.file])
         equal(started.code, 0, "exit status of -t")

@@ -38,7 +38,7 @@ enum {
     BURST = 50,
     DAY_LIMIT = 100000,
     LEASE_MS = 4,
-    ASKED_WITHIN_MS = 3000, /* even on a machine that is busy with other things somebody asks every breaker */
+    ASKED_WITHIN_MS = 2000, /* even on a machine that is busy with other things somebody asks every breaker */
     STOPPED_MAX = 2,
     BATCH_MAX = 200000,
     ENDS_MAX = 1 << 16
@@ -192,8 +192,11 @@ static int hammer(struct fixture *f, void *arg)
     return 0;
 }
 
+/* The account's breaker gets no orders, so that only the next one who asks can end what a dead trial left there. */
 static void order(struct gws_region *r, uint32_t row, uint32_t what, uint64_t now)
 {
+    if (row == ROWS - 1 && (what < 3 || what > 7))
+        return;
     switch (what) {
     case 0:
         gws_breaker_force_open(r, row, now + 2, now, 7);

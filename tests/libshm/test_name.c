@@ -7,9 +7,13 @@
 #include "libshm/breaker.h"
 #include "libshm/cooldown.h"
 #include "libshm/gate.h"
+#include "libshm/latency.h"
 #include "libshm/limit.h"
 #include "libshm/order.h"
 #include "libshm/stat.h"
+#include "libshm/ticket.h"
+#include "libshm/waiter.h"
+#include "libshm/window.h"
 #include "tests/libshm/fixture.h"
 
 static struct gws_name_info domain(struct gws_region *region, int row)
@@ -189,6 +193,7 @@ static void test_a_row_taken_over_is_clean(void **state)
     struct fixture f;
     struct gws_permit permit = {0};
     struct gws_breaker_view view;
+    struct gws_latency_counts counts;
     uint64_t stats[GWS_STATS];
     uint64_t until = 0;
     uint32_t endpoint;
@@ -207,6 +212,11 @@ static void test_a_row_taken_over_is_clean(void **state)
     gws_order_drain(&f.region, 2, 0, 0);
     endpoint = domain(&f.region, 2).endpoint;
     gws_stat_count(&f.region, endpoint, GWS_STAT_TRIES);
+    gws_latency_count(&f.region, endpoint, GWS_LATENCY_FIRST, 100);
+    gws_latency_feed(&f.region, 2, 100, 1000, 0);
+    gws_window_add(&f.region, 2, GWS_SAMPLE_FAILED, 0);
+    (void)gws_ticket_next(&f.region, 2);
+    gws_waiter_set(&f.region, endpoint);
     while (gws_region_generation_next(&f.region) < 5)
         ;
     /* There are free rows, but the endpoint numbers are spent: the retired endpoint gives way, row and number. */
@@ -214,6 +224,12 @@ static void test_a_row_taken_over_is_clean(void **state)
     assert_int_equal(domain(&f.region, 2).endpoint, endpoint);
     gws_stat_read(&f.region, endpoint, stats);
     assert_int_equal(stats[GWS_STAT_TRIES], 0);
+    gws_latency_read(&f.region, endpoint, GWS_LATENCY_FIRST, &counts);
+    assert_int_equal(counts.count + counts.sum_us, 0);
+    assert_int_equal(gws_latency_expect(&f.region, 2, 1000, 0), 0);
+    assert_int_equal(gws_window_sum(&f.region, 2, 60000, 0, 0).total, 0);
+    assert_int_equal(gws_ticket_peek(&f.region, 2), 0);
+    assert_false(gws_waiter_is_set(&f.region, endpoint, 0));
     assert_int_equal(gws_cooldown_check(&f.region, 2, 0, &until), 0);
     assert_false(gws_order_drained(&f.region, 2));
     view = gws_breaker_view(gws_breaker_word(&f.region, 2));

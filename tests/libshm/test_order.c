@@ -34,6 +34,26 @@ static void test_drain_and_enable(void **state)
     fixture_close(&f);
 }
 
+/* Every change is a word that was not there before, also of orders within one millisecond: a chain can be told. */
+static void test_each_change_is_another_word(void **state)
+{
+    struct fixture f;
+    struct gws_event_cursor cursor = {{0}};
+    struct gws_event events[8];
+
+    (void)state;
+    fixture_open(&f);
+    for (int i = 0; i < 2; i++) {
+        gws_order_drain(&f.region, 1, 100, 42);
+        gws_order_enable(&f.region, 1, 100, 42);
+    }
+    assert_int_equal(gws_event_collect(&f.region, &cursor, events, 8), 4);
+    for (int i = 0; i < 4; i++)
+        for (int k = 0; k < i; k++)
+            assert_true(events[i].new != events[k].new);
+    fixture_close(&f);
+}
+
 static void test_survives_a_restart(void **state)
 {
     struct fixture f;
@@ -64,6 +84,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_drain_and_enable),
+        cmocka_unit_test(test_each_change_is_another_word),
         cmocka_unit_test(test_survives_a_restart),
         cmocka_unit_test(test_rows_out_of_range),
     };

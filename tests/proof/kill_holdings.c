@@ -293,6 +293,41 @@ static void fill_ring(struct scene *s, struct gws_region *r)
         gws_event_record(r, GWS_EVENT_RELOAD, GWS_NO_DOMAIN, 5, 6, 7, SCENE_NOW - 1);
 }
 
+/* A record of which every part is the same number, so that one that is put together from two can be told. */
+static void number(struct gws_region *r, uint64_t n)
+{
+    gws_event_record(r, GWS_EVENT_RELOAD, GWS_NO_DOMAIN, n, n, (uint32_t)n, n);
+}
+
+static void prepare_records(struct scene *s)
+{
+    for (uint64_t n = 1; n <= 16; n++)
+        number(&s->other, n);
+}
+
+/* The last two; a torn one ends the process, which nobody expects. */
+static void run_read(struct scene *s, struct gws_region *r)
+{
+    struct gws_event_cursor cursor = {{0}};
+    struct gws_event events[32];
+    size_t count;
+
+    (void)s;
+    cursor.next[1] = 14;
+    count = gws_event_collect(r, &cursor, events, 32);
+    for (size_t i = 0; i < count; i++)
+        if (events[i].slot == 1 && (events[i].new != events[i].old || events[i].new != events[i].time ||
+                                    events[i].new != events[i].who))
+            abort();
+}
+
+static void run_overwrite(struct scene *s, struct gws_region *r)
+{
+    (void)s;
+    for (uint64_t n = 101; n <= 120; n++)
+        number(r, n);
+}
+
 static void test_waiters_and_records(void **state)
 {
     static const struct op ops[] = {
@@ -300,6 +335,7 @@ static void test_waiters_and_records(void **state)
         {"waiter clear", prepare_waiters, hold_waiter, run_clear_bit, run_collect, 3, false, false},
         {"waiter collect", prepare_waiters, hold_waiter, run_collect, run_set, 3, false, false},
         {"record", NULL, fill_ring, run_record, run_record, 4, false, false},
+        {"read while the ring is overwritten", prepare_records, NULL, run_read, run_overwrite, 1, false, true},
     };
 
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)
@@ -395,6 +431,32 @@ static void run_name_model(struct scene *s, struct gws_region *r)
     (void)gws_name_model(r, "new", 1);
 }
 
+#define RETIRED "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define FRESH "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+/* The table of limits is full, and one of them is of a configuration that nobody runs. */
+static void prepare_retired(struct scene *s)
+{
+    gws_region_generation_next(&s->f.region);
+    assert_int_equal(gws_name_limit(&s->f.region, RETIRED, 0), 1);
+}
+
+/* One name or the other; half of each ends the process, which nobody expects. */
+static void run_name_read(struct scene *s, struct gws_region *r)
+{
+    struct gws_name_info info;
+
+    (void)s;
+    if (gws_name_limit_read(r, 1, &info) && strcmp(info.name, RETIRED) != 0 && strcmp(info.name, FRESH) != 0)
+        abort();
+}
+
+static void run_hand_over(struct scene *s, struct gws_region *r)
+{
+    (void)s;
+    (void)gws_name_limit(r, FRESH, 1);
+}
+
 static void test_names(void **state)
 {
     static const struct op ops[] = {
@@ -403,6 +465,7 @@ static void test_names(void **state)
         {"find an endpoint", NULL, NULL, run_name_again, NULL, 1, false, false},
         {"name a limit", NULL, NULL, run_name_limit, NULL, 1, false, false},
         {"name a model", NULL, NULL, run_name_model, NULL, 1, false, false},
+        {"read while the row changes hands", prepare_retired, NULL, run_name_read, run_hand_over, 1, false, true},
     };
 
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++)

@@ -80,6 +80,12 @@ static void breaker_reasons(void **state)
     expect_alone(domain, STATE_OPEN, 1000, "open 1.0s, failures in a row");
     domain.breaker.reason = GWS_TRIP_RATE;
     expect_alone(domain, STATE_OPEN, 1000, "open 1.0s, too many failures in its window");
+    domain.tripped_on = (struct gws_window_totals){.total = 20, .failed = 12, .slow = 3};
+    expect_alone(domain, STATE_OPEN, 1000, "open 1.0s, 12 of 20 failed in the minute before");
+    domain.breaker.reason = GWS_TRIP_SLOW;
+    expect_alone(domain, STATE_OPEN, 1000, "open 1.0s, 3 of 20 too slow in the minute before");
+    domain.tripped_on.total = 0;
+    expect_alone(domain, STATE_OPEN, 1000, "open 1.0s, too many slow answers in its window");
     domain.breaker.reason = GWS_TRIP_TRIAL;
     expect_alone(domain, STATE_OPEN, 1000, "open 1.0s, a trial request failed");
     domain.breaker.reason = GWS_TRIP_NONE;

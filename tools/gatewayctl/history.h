@@ -37,7 +37,7 @@ struct history_view history_view(const struct gws_region *region);
 
 void history_describe(const struct history_view *view, const struct gws_event *event, struct history_entry *entry);
 
-/* {"time","kind","endpoint","model","from","to","by","detail"}; account, limit or quota as well when it is about one. `from`
+/* {"time","kind","endpoint","model","from","to","by","detail"}; account, limit or quota as well when about one. `from`
  * and `to` are bare states, `detail` is the change as people read it. */
 json_t *history_json(const struct history_view *view, const struct gws_event *event);
 

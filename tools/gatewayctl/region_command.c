@@ -154,13 +154,13 @@ static void print_problems(const struct findings *found)
     if (count == 0)
         puts("nothing is wrong");
     else
-        printf("%zu problem%s; what no process would have left there may be an operator's or a program's hand\n",
-               count, count == 1 ? "" : "s");
+        printf("%zu problem%s; once gatewayd is stopped: export the state, remove the file, start again\n", count,
+               count == 1 ? "" : "s");
 }
 
 static int check(const struct ctl *ctl, const char *file)
 {
-    (void)file;
+    (void)file; /* it has none */
     char path[REGION_PATH_SIZE];
     struct gws_region region;
     int status = region_path(ctl, path);
@@ -216,7 +216,7 @@ static int put(int fd, const char *text, size_t length)
     return fsync(fd) == 0 || errno == EINVAL || errno == EROFS ? 0 : -errno;
 }
 
-/* A plain file is replaced as a whole or not at all; anything else (a pipe, a device) is written into. */
+/* A plain file is replaced as a whole or not at all; anything else (a pipe, a device, a link) is written into. */
 static int save(const char *file, const char *text, size_t length)
 {
     char temporary[REGION_PATH_SIZE + 8];
@@ -226,7 +226,7 @@ static int save(const char *file, const char *text, size_t length)
 
     if ((size_t)snprintf(temporary, sizeof(temporary), "%s.XXXXXX", file) >= sizeof(temporary))
         return -ENAMETOOLONG;
-    int fd = plain ? mkostemp(temporary, O_CLOEXEC) : open(file, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = plain ? mkostemp(temporary, O_CLOEXEC) : open(file, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return -errno;
     result = put(fd, text, length);
@@ -259,7 +259,7 @@ static int hand_over(const struct ctl *ctl, const char *file, const char *text, 
     }
     int result = save(file, text, length);
     if (result < 0) {
-        out_say("cannot write %s: %s; nothing was replaced", file, strerror(-result));
+        out_say("cannot write %s: %s; make room, or name another file", file, strerror(-result));
         return CTL_NO;
     }
     char *name = clean_copy(file);

@@ -1,7 +1,7 @@
 /*
  * The first thing an operator types: one line per endpoint with its state, why and for how long, and one line that says
- * whether anything can be served at all. Rates are of the last minute, because that is what somebody asks who looks now;
- * latencies are of all time, because one look at a counter has no other look to be compared with.
+ * whether anything can be served at all. Rates are of the last minute, because whoever looks asks about now; latencies
+ * are of all time, because one look at a counter has no other look to be compared with.
  */
 
 #include <inttypes.h>

@@ -41,6 +41,27 @@ static bool read_account(const struct gws_region *region, uint32_t row, struct g
     return true;
 }
 
+/*
+ * The tries of the last minute. An endpoint's own window counts as failed only what never reached it; an answer that is
+ * an error counts there as a sign of life and in the model's window as failed. So the failures add up, while of the
+ * tries each window leaves out some that the other has, and the larger number is the better one.
+ */
+static struct gws_window_totals read_window(const struct gws_region *region, const struct names_row *rows, size_t count,
+                                            uint64_t now)
+{
+    struct gws_window_totals window = gws_window_read(region, rows[0].row, now);
+    uint32_t of_models = window.failed;
+    for (size_t i = 1; i < count; i++) {
+        struct gws_window_totals model = gws_window_read(region, rows[i].row, now);
+        of_models += model.total;
+        window.failed += model.failed;
+        window.slow += model.slow;
+    }
+    if (of_models > window.total)
+        window.total = of_models;
+    return window;
+}
+
 static void read_endpoint(struct survey *survey, const struct gws_region *region, size_t first, size_t end)
 {
     const struct names_row *name = &survey->names.rows[first];
@@ -63,7 +84,7 @@ static void read_endpoint(struct survey *survey, const struct gws_region *region
         .tried = counts[GWS_STAT_OK] + counts[GWS_STAT_FAILED] + counts[GWS_STAT_THROTTLED] + counts[GWS_STAT_REFUSED],
         .errors = counts[GWS_STAT_FAILED] + counts[GWS_STAT_THROTTLED],
         .last_ok = counts[GWS_STAT_LAST_OK],
-        .window = gws_window_read(region, name->row, survey->now),
+        .window = read_window(region, name, end - first, survey->now),
     };
     gws_latency_read(region, name->info.endpoint, GWS_LATENCY_FIRST, &endpoint->first);
     /* An empty window is an idle endpoint, unless a success of the same minute says that nobody fills it. */
@@ -84,9 +105,11 @@ double survey_error_rate(const struct survey_endpoint *endpoint)
     return endpoint->tried > 0 ? (double)endpoint->errors / (double)endpoint->tried : -1;
 }
 
+/* A region that was just made has a window of milliseconds, of which no rate should be told. */
 double survey_rate(const struct survey_endpoint *endpoint)
 {
-    return endpoint->windowed ? endpoint->window.total * 1000.0 / endpoint->window.span_ms : -1;
+    uint32_t span_ms = endpoint->window.span_ms < 1000 ? 1000 : endpoint->window.span_ms;
+    return endpoint->windowed ? endpoint->window.total * 1000.0 / span_ms : -1;
 }
 
 void survey_read(struct survey *survey, const struct gws_region *region, uint64_t now)

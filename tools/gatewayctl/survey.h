@@ -27,9 +27,9 @@ struct survey_endpoint {
     uint64_t tried;  /* ended with an outcome of the upstream's: what the rates are taken of */
     uint64_t errors; /* of those: failed or throttled */
     uint64_t last_ok; /* region clock; 0: never */
-    struct gws_window_totals window;     /* of the last minute */
-    bool windowed;                       /* false: it has traffic that the window does not count */
-    struct gws_latency_counts first;     /* times to the first token, since the region was made */
+    struct gws_window_totals window; /* of the last minute, its models' failures among them */
+    bool windowed;                   /* false: it has traffic that no window counts */
+    struct gws_latency_counts first; /* times to the first token, since the region was made */
 };
 
 struct survey {

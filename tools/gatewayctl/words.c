@@ -49,7 +49,7 @@ struct words_text words_breaker(uint64_t word, uint64_t now)
     const char *name = words_breaker_name(&view, now);
     struct words_text out = {.name = name};
     bool ahead = view.t > now && (view.mode == GWS_OPEN || view.mode == GWS_FORCED);
-    /* Failures in a row stand in the word before, and a failed trial is one that was half open; a window is not told. */
+    /* Failures in a row stand in the word before, and a trial was one of a half open breaker; a window is not told. */
     bool rated = view.mode == GWS_OPEN && (view.reason == GWS_TRIP_RATE || view.reason == GWS_TRIP_SLOW);
     const char *trip = rated ? words_trip_name(view.reason) : "";
     if (view.mode == GWS_CLOSED && view.failures > 0)
@@ -57,8 +57,8 @@ struct words_text words_breaker(uint64_t word, uint64_t now)
     else if (view.mode == GWS_HALF)
         snprintf(out.text, sizeof(out.text), "%s (%u out, %u succeeded)", name, view.outstanding, view.successes);
     else if (ahead)
-        snprintf(out.text, sizeof(out.text), "%s %s%s%s%s", name, times_span(view.t - now).text, rated ? " (" : "", trip,
-                 rated ? ")" : "");
+        snprintf(out.text, sizeof(out.text), "%s %s%s%s%s", name, times_span(view.t - now).text, rated ? " (" : "",
+                 trip, rated ? ")" : "");
     else
         snprintf(out.text, sizeof(out.text), "%s", name);
     return out;

@@ -52,9 +52,13 @@ int children_add(struct children *children, struct generation *generation)
 }
 
 /* In the child: what was the master's is let go, above all its locks, which live as long as any copy is open. */
-static _Noreturn void be(const struct child *child, const struct nursery *nursery)
+static _Noreturn void be(const struct child *child, const struct children *all, const struct nursery *nursery)
 {
     static struct process process;
+    /* A socket that one generation has given up stays open, and takes in clients, as long as anybody has a copy. */
+    const struct listeners *own = child->role == GWS_ROLE_WORKER ? &child->generation->listeners : NULL;
+    for (size_t i = 0; i < all->count; i++)
+        net_forget(&all->list[i].generation->listeners, own);
     close(nursery->alive_pipe[1]);
     close(nursery->lock_fd);
     process.region = *nursery->region;
@@ -84,7 +88,7 @@ static void postpone(struct child *child, uint64_t now_ms)
     child->start_at = now_ms + (pause < LONGEST_PAUSE_MS ? pause : LONGEST_PAUSE_MS);
 }
 
-static void start(struct child *child, const struct nursery *nursery, uint64_t now_ms)
+static void start(struct child *child, const struct children *all, const struct nursery *nursery, uint64_t now_ms)
 {
     uint64_t region_now = gws_clock_ms(nursery->region);
     child->slot = gws_slot_reserve(nursery->region, child->role, child->generation->number, region_now);
@@ -96,7 +100,7 @@ static void start(struct child *child, const struct nursery *nursery, uint64_t n
     }
     pid_t pid = fork();
     if (pid == 0)
-        be(child, nursery);
+        be(child, all, nursery);
     if (pid < 0) {
         log_error("cannot fork a %s: %s", role_name(child->role), strerror(errno));
         gws_slot_reap(nursery->region, child->slot, false, region_now);
@@ -115,7 +119,7 @@ int64_t children_tend(struct children *children, const struct nursery *nursery, 
     for (size_t i = 0; i < children->count; i++) {
         struct child *child = &children->list[i];
         if (child->pid == 0 && !child->retiring && child->start_at <= now_ms)
-            start(child, nursery, now_ms);
+            start(child, children, nursery, now_ms);
         if (child->pid == 0 && !child->retiring) {
             int64_t left = child->start_at > now_ms ? (int64_t)(child->start_at - now_ms) : 0;
             next = next < 0 || left < next ? left : next;

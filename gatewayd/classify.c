@@ -18,7 +18,7 @@ const char *classify_name(enum outcome_class class)
         [CLASS_AUTH] = "auth",       [CLASS_QUOTA] = "quota",         [CLASS_RATE] = "rate",
         [CLASS_OVERLOAD] = "overload", [CLASS_SERVER] = "server",     [CLASS_INVALID] = "invalid",
         [CLASS_SILENCE] = "silence", [CLASS_TRANSPORT] = "transport", [CLASS_CUT] = "cut",
-        [CLASS_STALE] = "stale",     [CLASS_ABORT] = "abort",
+        [CLASS_STALE] = "stale",     [CLASS_LOCAL] = "local",       [CLASS_ABORT] = "abort",
     };
     return names[class];
 }
@@ -181,6 +181,7 @@ struct verdict classify_error_body(int status, const struct http_header *headers
 struct verdict classify_end(enum upstream_end end)
 {
     static const enum outcome_class classes[] = {
+        [UPSTREAM_LOCAL] = CLASS_LOCAL,
         [UPSTREAM_COMPLETE] = CLASS_OK,         [UPSTREAM_STALE] = CLASS_STALE,   [UPSTREAM_CONNECT] = CLASS_TRANSPORT,
         [UPSTREAM_TLS] = CLASS_TRANSPORT,       [UPSTREAM_RESET] = CLASS_TRANSPORT, [UPSTREAM_CUT] = CLASS_CUT,
         [UPSTREAM_MALFORMED] = CLASS_INVALID,   [UPSTREAM_ABORTED] = CLASS_ABORT,

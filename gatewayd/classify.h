@@ -23,6 +23,7 @@ enum outcome_class {
     CLASS_TRANSPORT, /* no connection, or lost before an answer */
     CLASS_CUT,       /* lost within an answer */
     CLASS_STALE,     /* a kept connection that was dead already: nobody's fault */
+    CLASS_LOCAL,     /* nothing left here to try it with: nobody's fault but ours */
     CLASS_ABORT      /* the client left */
 };
 

@@ -17,7 +17,14 @@
  * when nobody can be holding it.
  */
 
-enum { READ_SIZE = 4096, LINGER_MS = 2000, LINGER_BYTES = 1024 * 1024, DRAIN_IDLE_MS = 10000, KEEP_BUFFER = 64 * 1024 };
+enum {
+    READ_SIZE = 4096,
+    BODY_STEP = 64 * 1024,
+    LINGER_MS = 2000,
+    LINGER_BYTES = 1024 * 1024,
+    DRAIN_IDLE_MS = 10000,
+    KEEP_BUFFER = 64 * 1024
+};
 
 enum conn_state {
     CONN_HEAD,   /* reading a request's head, or idle before its first byte */
@@ -51,6 +58,7 @@ struct conn {
     struct exchange *exchange; /* NULL while idle */
     struct event_timer timer;
     size_t discarded;
+    uint64_t sent_seen; /* when its time was last up */
     bool working; /* inside work(): ended() must not call it again */
 };
 
@@ -215,8 +223,6 @@ static enum progress read_head(struct conn *c)
         refuse(c, 413, "request_too_large", "The request's body is larger than limits.body allows");
         return OVER;
     }
-    if (!x->head.chunked && !reserve(c, (size_t)x->head.length))
-        return OVER;
     c->state = CONN_BODY;
     return READY;
 }
@@ -252,7 +258,12 @@ static enum progress read_body(struct conn *c)
     x->body_len = (size_t)x->head.length;
     if (buf_len(&x->in) >= x->head_len + x->body_len)
         return READY;
-    if (buf_room(&x->in, x->head_len + x->body_len - buf_len(&x->in)) != 0) {
+    /* Only what has arrived is counted and given room for, doubling: an announced length costs its sender nothing. */
+    size_t have = buf_len(&x->in), left = x->head_len + x->body_len - have;
+    size_t step = have > BODY_STEP ? have : BODY_STEP;
+    if (!reserve(c, have - x->head_len))
+        return OVER;
+    if (buf_room(&x->in, (left < step ? left : step) + 1) != 0) {
         refuse(c, 503, "at_capacity", "The gateway is out of memory");
         return OVER;
     }
@@ -309,6 +320,7 @@ static void idle(struct conn *c)
     struct conns *conns = c->conns;
     uint32_t ms = conns->service->plan->conf->limits.idle_timeout;
     exchange_give(c);
+    sock_watch(&c->sock, true); /* a full buffer may have stopped it */
     if (conns->service->draining && conns->stopping) {
         finish(c); /* its last answer may still be on its way */
         return;
@@ -371,6 +383,8 @@ static void readable(struct conn *c)
         sock_watch(&c->sock, false);
         return;
     }
+    if (c->state != CONN_BUSY)
+        room--; /* kept for one byte while it is busy: by reading, a connection learns of its end */
     ssize_t n = recv(c->sock.fd, x->in.data + x->in.end, room, 0);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -412,6 +426,11 @@ static void drained(struct sock *sock)
 static void timed_out(struct event_timer *timer)
 {
     struct conn *c = CONN_OF(timer, timer);
+    if (sock_pending(&c->sock) > 0 && c->sock.sent > c->sent_seen) { /* slow, but reading its last answer */
+        c->sent_seen = c->sock.sent;
+        set_deadline(c, c->conns->service->plan->conf->limits.idle_timeout);
+        return;
+    }
     bool within = c->exchange && (c->state == CONN_BODY || buf_len(&c->exchange->in) > 0);
     if ((c->state == CONN_HEAD || c->state == CONN_BODY) && within)
         refuse(c, 408, "request_timeout", "The request took too long to arrive");

@@ -249,7 +249,8 @@ static enum sink_kind kind_of(int fd)
 
 static int open_path(const char *path, struct sink *sink)
 {
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
+    /* Not through a link: the directory may be its writer's, and root opens the file. */
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW, 0640);
 
     if (fd < 0)
         return -errno;
@@ -318,6 +319,16 @@ int log_access_reopen(void)
     log_access_flush();
     sink_replace(sink);
     return 0;
+}
+
+int log_access_give(uint32_t uid, uint32_t gid)
+{
+    struct stat file;
+
+    if (access_log.path[0] != '/' || access_log.sink.fd < 0 || fstat(access_log.sink.fd, &file) != 0 ||
+        !S_ISREG(file.st_mode) || file.st_nlink != 1)
+        return 0;
+    return fchown(access_log.sink.fd, uid, gid) == 0 ? 0 : -errno;
 }
 
 bool log_access_enabled(void)

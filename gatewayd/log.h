@@ -24,6 +24,9 @@ void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * that was open, if any, stays. A process that forks has nothing gathered, or flushes first. */
 int log_access_open(const char *where);
 int log_access_reopen(void);
+/* Give the open file to the user who will reopen it. 0 or -errno; what is no plain file of ours alone stays as it
+ * is. */
+int log_access_give(uint32_t uid, uint32_t gid);
 bool log_access_enabled(void);
 /* One whole line, ending in a newline. Lines are gathered and written when the buffer fills or log_access_flush() is
  * called, once per turn of the event loop; a full disk or a reader that stalled for longer than the buffer lasts loses

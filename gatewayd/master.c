@@ -27,7 +27,7 @@
  * killed at any moment: its workers serve on, and the next master takes over the region with their slots in it.
  */
 
-enum { POLL_MS = 50, IDLE_MS = 1000, KILL_GRACE_MS = 2000 };
+enum { POLL_MS = 50, IDLE_MS = 1000, KILL_GRACE_MS = 2000, COMING_MS = 20000 };
 
 static volatile sig_atomic_t got_child, got_reload, got_stop, got_quit, got_reopen;
 
@@ -41,6 +41,7 @@ struct master {
     struct generation *current;
     struct generation *retired; /* still used by children */
     struct generation *coming;  /* being started; retires `current` once it serves */
+    uint64_t coming_until;      /* by when it must */
     int *orphans;               /* slots of a dead master's processes that still live */
     size_t orphan_count;
     char access[256]; /* where the access log goes: opened once, for all children */
@@ -92,6 +93,12 @@ static int generation_new(struct master *m, struct conf *conf, const struct gene
     if (!g)
         return -ENOMEM;
     g->number = gws_region_generation(&m->region) + 1;
+    unsigned slots = m->region.dims.slots - m->region.dims.guests - 1;
+    if (2 * (conf->workers + 1) > slots)
+        conf_problem_add(problems, 0, 0,
+                         "the shared region has slots for %u workers and their successors in a reload, not for %u: it "
+                         "was made for fewer. Stop gatewayd and remove the state file to make a larger one",
+                         slots / 2 - 1, conf->workers);
     if (plan_check_keys(conf, problems) != 0) {
         free(g);
         return 1;
@@ -235,8 +242,9 @@ static void report_problems(const struct master *m, const struct conf_problems *
 /* The workers reopen the log as the user they run as. */
 static void give_access_log(const struct master *m)
 {
-    if (m->user.drop && m->access[0] == '/' && chown(m->access, m->user.uid, m->user.gid) != 0)
-        log_error("cannot give the access log to user %s: %s", m->user.name, strerror(errno));
+    int rc = m->user.drop ? log_access_give(m->user.uid, m->user.gid) : 0;
+    if (rc != 0)
+        log_error("cannot give the access log to user %s: %s", m->user.name, strerror(-rc));
 }
 
 static int begin_generation(struct master *m, struct generation *g)
@@ -300,6 +308,23 @@ static void check_change(const struct conf *old, const struct conf *new, struct 
         conf_problem_add(problems, 0, 0, "`log.access` cannot change while running; restart gatewayd");
 }
 
+/* The new workers do not come up: they are ended, and the names of the configuration in force are its own again. */
+static void give_up_coming(struct master *m)
+{
+    struct conf_problems problems = {0};
+    struct generation *failed = m->coming;
+    struct plan *again = NULL;
+    m->coming = NULL;
+    children_retire(&m->children, m->current, SIGTERM);
+    net_close(&failed->listeners, &m->current->listeners);
+    failed->next = m->retired;
+    m->retired = failed;
+    if (plan_new(&again, m->current->conf, &m->region, gws_region_generation(&m->region), &problems) == 0)
+        plan_free(again);
+    conf_problem_add(&problems, 0, 0, "its workers did not come up within %d s; see the log", COMING_MS / 1000);
+    reload_failed(m, &problems);
+}
+
 static void reload(struct master *m)
 {
     struct conf_problems problems = {0};
@@ -313,6 +338,7 @@ static void reload(struct master *m)
     if (problems.count == 0 && generation_new(m, conf, m->current, false, &m->coming, &problems) == 0) {
         conf_problems_fini(&problems);
         begin_generation(m, m->coming);
+        m->coming_until = now_ms() + COMING_MS;
         secret_scrub_environment(conf);
         m->nursery.json_log = conf->log.json;
         m->nursery.log_level = conf->log.level;
@@ -385,6 +411,8 @@ static int64_t serve_once(struct master *m, bool *announced)
     }
     if (m->coming && children_live(&m->children, m->coming, &m->region))
         change_over(m);
+    else if (m->coming && now_ms() > m->coming_until)
+        give_up_coming(m);
     tend_orphans(m);
     bool busy = m->coming || m->orphan_count || !*announced;
     int64_t longest = busy ? POLL_MS : IDLE_MS;

@@ -2,10 +2,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -20,7 +22,7 @@
  * from that.
  */
 
-enum { BACKLOG = 4096 };
+enum { BACKLOG = 4096, ANSWER_MS = 200 };
 
 static int refuse(char *why, size_t size, const char *where, const char *what)
 {
@@ -30,12 +32,20 @@ static int refuse(char *why, size_t size, const char *where, const char *what)
 
 static bool answers(const struct sockaddr *address, socklen_t len)
 {
-    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* Never waiting long: a full queue means that somebody listens, and who does not answer soon is not on this
+     * host. */
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return false;
-    int rc = connect(fd, address, len);
+    bool answered = connect(fd, address, len) == 0 || errno == EAGAIN;
+    if (!answered && errno == EINPROGRESS) {
+        struct pollfd wait = {.fd = fd, .events = POLLOUT};
+        int error = 0;
+        socklen_t size = sizeof error;
+        answered = poll(&wait, 1, ANSWER_MS) == 1 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && !error;
+    }
     close(fd);
-    return rc == 0;
+    return answered;
 }
 
 static void name_address(struct listener *l, const struct sockaddr *address, socklen_t len)
@@ -99,18 +109,26 @@ static int open_tcp(struct listener *l, const struct conf_listen *conf, bool bes
     return rc;
 }
 
+/* Whose it is and who may connect. 0, or 1 with the reason. */
+static int set_access(const struct listener *l, const struct conf_listen *conf, const char *path, char *why,
+                      size_t size)
+{
+    const struct group *group = conf->group ? getgrnam(conf->group) : NULL;
+    if (conf->group && !group)
+        return refuse(why, size, l->where, "its group does not exist; create it or change `group`");
+    if ((group && fchownat(AT_FDCWD, path, (uid_t)-1, group->gr_gid, AT_SYMLINK_NOFOLLOW) != 0) ||
+        chmod(path, conf->mode) != 0)
+        return refuse(why, size, l->where, strerror(errno));
+    return 0;
+}
+
 static int own_and_rename(struct listener *l, const struct conf_listen *conf, const char *temporary, char *why,
                           size_t size)
 {
     struct stat st;
-    if (conf->group) {
-        const struct group *group = getgrnam(conf->group);
-        if (!group)
-            return refuse(why, size, l->where, "its group does not exist; create it or change `group`");
-        if (chown(temporary, (uid_t)-1, group->gr_gid) != 0)
-            return refuse(why, size, l->where, strerror(errno));
-    }
-    if (chmod(temporary, conf->mode) != 0 || listen(l->fd, BACKLOG) != 0 || stat(temporary, &st) != 0 ||
+    if (set_access(l, conf, temporary, why, size) != 0)
+        return 1;
+    if (listen(l->fd, BACKLOG) != 0 || stat(temporary, &st) != 0 ||
         rename(temporary, conf->path) != 0)
         return refuse(why, size, l->where, strerror(errno));
     l->dev = st.st_dev;
@@ -185,7 +203,13 @@ int net_open(struct listeners *listeners, const struct conf *conf, struct listen
         l->is_unix = conf->listen[i].path != NULL;
         const struct listener *kept = find(old, l->wanted);
         if (kept) {
+            struct stat st;
             *l = *kept;
+            if (l->is_unix && stat(l->where, &st) == 0 && st.st_ino == l->inode &&
+                set_access(l, &conf->listen[i], l->where, why, why_size) != 0) {
+                net_close(&made, old);
+                return 1;
+            }
             continue;
         }
         /* What answers on another address of a port of ours may well be ourselves. */
@@ -222,6 +246,16 @@ void net_close(struct listeners *listeners, const struct listeners *keep)
     }
     free(listeners->list);
     *listeners = (struct listeners){0};
+}
+
+void net_forget(struct listeners *listeners, const struct listeners *keep)
+{
+    for (size_t i = 0; i < listeners->count; i++) {
+        if (listeners->list[i].fd < 0 || holds(keep, listeners->list[i].fd))
+            continue;
+        close(listeners->list[i].fd);
+        listeners->list[i].fd = -1;
+    }
 }
 
 int net_accept(const struct listener *listener, bool *out_of_files)

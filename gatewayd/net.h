@@ -32,6 +32,9 @@ int net_open(struct listeners *listeners, const struct conf *conf, struct listen
 /* Close the descriptors that `keep` (may be NULL) does not use, and remove their socket files. */
 void net_close(struct listeners *listeners, const struct listeners *keep);
 
+/* In a child: let go of what is not in `keep` (NULL: of all); the files stay, they are the master's. */
+void net_forget(struct listeners *listeners, const struct listeners *keep);
+
 /* Accept one connection: a nonblocking descriptor, or -1 when nobody waits; *out_of_files when no descriptor is
  * left. */
 int net_accept(const struct listener *listener, bool *out_of_files);

@@ -122,8 +122,12 @@ static int take_apart(struct relay *relay, struct str in, size_t *used)
         note(relay, kind);
         if (!held && kind == SSE_BAD && at > from)
             rc = pass(relay, (struct str){in.at + from, at - from});
-        if (held && kind != SSE_BAD && !relay->failed)
+        if (held && relay->failed) { /* kept alone, for whoever judges it */
+            buf_clear(&relay->held);
+            rc = buf_add_str(&relay->held, event);
+        } else if (held && kind != SSE_BAD) {
             rc = hold_event(relay, event);
+        }
         at += len;
         if (held || kind == SSE_BAD)
             from = at;
@@ -175,7 +179,7 @@ static enum upstream_flow whole_body(struct relay *relay, struct str in)
 enum upstream_flow relay_body(struct relay *relay, const char *bytes, size_t len)
 {
     struct str in = {bytes, len};
-    if (relay->committed && relay->pausable && sock_full(relay->client))
+    if (relay->committed && (relay->pausable || relay->mode == RELAY_FLOW) && sock_full(relay->client))
         return UPSTREAM_PAUSE;
     relay->slow = relay->committed && sock_pending(relay->client) > RELAY_UNREAD_MAX;
     if (relay->slow)

@@ -21,7 +21,13 @@
  * happens, request_end() is the way out: it settles the ticket, ends the transfer, writes the log line.
  */
 
-enum { SOFT_RECHECK_MS = 250, CLIENT_STALL_MS = 75000, ENDED_MS = 100, LATENCY_DECAY_MS = 10000 };
+enum {
+    SOFT_RECHECK_MS = 250,
+    CLIENT_STALL_MS = 75000,
+    SHARED_STALL_MS = 2000,
+    ENDED_MS = 100,
+    LATENCY_DECAY_MS = 10000
+};
 
 enum step_result {
     NEXT,  /* on to the next step */
@@ -112,11 +118,14 @@ static enum step_result parse(struct request *r)
     uint64_t ms;
     take_id(r);
     r->deadline = UINT64_MAX;
+    if (r->head->method.len > 20)
+        return fail(r, 400, "invalid_request_error", "bad_request", "No method has a name of that length");
     if (timeout.at) {
         if (!str_to_u64(timeout, &ms) || ms == 0)
             return fail(r, 400, "invalid_request_error", "bad_request",
                         "X-Gateway-Timeout is a number of milliseconds above zero");
-        r->deadline = event_now_ms(r->service->loop) + ms;
+        uint64_t now = event_now_ms(r->service->loop);
+        r->deadline = ms < UINT64_MAX - now ? now + ms : UINT64_MAX;
     }
     if (route_find(&r->route, r->service->plan, r->head, r->body, &r->arena) != 0)
         return fail_here(r);
@@ -221,7 +230,7 @@ static enum step_result route(struct request *r)
 }
 
 /* What the last upstream said; nothing when it repeats the credential, as some providers do when they refuse one. */
-static struct str quote_of(const struct request *r)
+static struct str quote_of(struct request *r)
 {
     if (r->relay.mode != RELAY_ERROR || r->verdict.class == CLASS_AUTH)
         return STR("");
@@ -232,23 +241,32 @@ static struct str quote_of(const struct request *r)
     struct str text = key ? secret_text(key) : STR("");
     if (text.len > 0 && memmem(message.text.at, message.text.len, text.at, text.len))
         return STR("");
-    return (struct str){message.text.at, message.text.len < 300 ? message.text.len : 300};
+    char *plain = arena_alloc(&r->arena, message.text.len + 1);
+    size_t len = plain ? json_unescape(message.text, plain) : 0;
+    return plain ? (struct str){plain, len < 300 ? len : 300} : STR("");
 }
 
 /* Nobody untried can take it: say why, and when somebody could. */
 static enum step_result fail_exhausted(struct request *r)
 {
+    const struct conf *conf = r->service->plan->conf;
     struct survey s;
     buf_clear(&r->endpoints);
     if (survey_make(r->service->region, r->route.model, &r->pick, r->last, &s, &r->endpoints) != 0)
         return fail_here(r);
+    if (r->verdict.class == CLASS_LOCAL) {
+        fail(r, 503, "server_error", "at_capacity", "The gateway itself has no connection left to try it with");
+        r->failure.retry_after_ms = 1000;
+        return FAIL;
+    }
     bool rate = r->verdict.class == CLASS_RATE || r->verdict.class == CLASS_QUOTA;
     if (s.tried > 0 && !rate) {
         struct str quote = quote_of(r);
         char *text = r->verdict.status
                          ? arena_printf(&r->arena, "All endpoints failed. The last answered %d%s%.*s",
                                         r->verdict.status, quote.len ? ": " : "", (int)quote.len, quote.at)
-                         : arena_printf(&r->arena, "All endpoints failed. The last one: %s", r->why);
+                         : arena_printf(&r->arena, "All endpoints failed. The last one: %s",
+                                        conf->expose ? r->why : classify_name(r->verdict.class));
         return text ? fail(r, 502, "server_error", "all_endpoints_failed", text) : fail_here(r);
     }
     int64_t wait = s.soonest_ms >= 0 ? s.soonest_ms : 1000;
@@ -356,6 +374,13 @@ static enum step_result send(struct request *r)
     return WAIT;
 }
 
+/* An error in the body of a success, in its place or as a stream's first event: what it says decides. */
+static struct verdict judge_error(const struct request *r, struct str json)
+{
+    const struct upstream_response *response = r->response;
+    return classify_error_body(response->status, response->headers, response->header_count, json, time(NULL));
+}
+
 /* What the try came to, before anything was promised to the client. */
 static struct verdict judge_try(struct request *r)
 {
@@ -363,14 +388,27 @@ static struct verdict judge_try(struct request *r)
         return (struct verdict){CLASS_SILENCE, GWS_NO_WAIT, 0};
     if (r->client->failed)
         return (struct verdict){CLASS_ABORT, GWS_NO_WAIT, 0};
+    if (r->end == UPSTREAM_ABORTED && r->response && r->relay.failed) {
+        struct verdict said = judge_error(r, sse_data(buf_str(&r->relay.held)));
+        if (classify_fails_over(said.class))
+            return said;
+    }
     if (r->end == UPSTREAM_ABORTED)
         return (struct verdict){CLASS_INVALID, GWS_NO_WAIT, r->response ? r->response->status : 0};
     if (r->end != UPSTREAM_COMPLETE)
         return classify_end(r->end);
     const struct upstream_response *response = r->response;
+    /* What only one endpoint can be asked has answers of its own kind: 304, a redirect that is not followed. */
+    if (r->relay.mode == RELAY_ERROR && r->route.kind == ROUTE_ONCE && response->status < 400)
+        return (struct verdict){CLASS_CLIENT, GWS_NO_WAIT, response->status};
     if (r->relay.mode == RELAY_ERROR)
         return classify_response(response->status, response->headers, response->header_count,
                                  buf_str(&r->relay.held), time(NULL));
+    if (r->relay.mode == RELAY_WHOLE && r->route.kind == ROUTE_MODEL) {
+        struct verdict said = judge_error(r, buf_str(&r->relay.held));
+        if (said.class != CLASS_OK)
+            return said;
+    }
     bool no_answer = r->relay.mode == RELAY_EVENTS
                          ? !r->relay.content
                          : r->relay.mode == RELAY_WHOLE && r->route.kind == ROUTE_MODEL &&
@@ -401,6 +439,7 @@ static enum step_result judge(struct request *r)
     note_try(r, r->verdict);
     if (r->verdict.class == CLASS_STALE && !r->fresh) {
         gws_stat_count(region, r->ticket.candidate->target->endpoint, GWS_STAT_RESENT);
+        r->transfer = NULL;
         r->fresh = true;
         r->step = STEP_SEND;
         return send(r);
@@ -486,6 +525,12 @@ static enum upstream_flow on_head(void *owner, const struct upstream_response *r
     return UPSTREAM_TAKEN;
 }
 
+/* How long a reader may stand still; less when others wait behind it on the same connection. */
+static uint64_t stall_ms(const struct request *r)
+{
+    return r->relay.pausable ? CLIENT_STALL_MS : SHARED_STALL_MS;
+}
+
 static enum upstream_flow on_body(void *owner, const char *bytes, size_t len)
 {
     struct request *r = owner;
@@ -496,7 +541,7 @@ static enum upstream_flow on_body(void *owner, const char *bytes, size_t len)
     if (flow == UPSTREAM_PAUSE) {
         r->paused = true;
         r->sent_when_paused = r->client->sent;
-        r->idle_at = now + CLIENT_STALL_MS;
+        r->idle_at = now + stall_ms(r);
     } else {
         /* After the announced end only the connection's own end is awaited, and not for long. */
         r->idle_at = now + (r->relay.terminal ? ENDED_MS : r->ticket.candidate->timeouts.idle);
@@ -666,7 +711,7 @@ static void idle_too_long(struct request *r, uint64_t now)
 {
     if (r->paused && r->client->sent > r->sent_when_paused) { /* slow, but reading */
         r->sent_when_paused = r->client->sent;
-        r->idle_at = now + CLIENT_STALL_MS;
+        r->idle_at = now + stall_ms(r);
         arm(r);
         return;
     }
@@ -748,6 +793,7 @@ void request_begin(struct request *r, const struct http_request *head, struct st
     r->status = 0;
     r->outcome = "done";
     r->response = NULL;
+    r->route = (struct route){0};
     r->verdict = (struct verdict){0};
     r->relay.bytes = r->relay.events = 0;
     r->relay.committed = false;

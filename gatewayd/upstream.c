@@ -3,6 +3,7 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "gatewayd/heap.h"
@@ -71,7 +72,7 @@ struct transfer {
     CURL *easy;
     const struct upstream_events *events;
     void *owner;
-    bool active, paused, stale, head_done, malformed, owner_aborted, posting, custom;
+    bool active, paused, stale, head_done, malformed, owner_aborted, local, posting, custom;
     unsigned sends;
     unsigned interims;
     long local_port;
@@ -83,6 +84,7 @@ struct transfer {
     struct upstream_response response;
     struct buf block; /* the request's header lines, as one text */
     struct curl_slist nodes[3];
+    const char *malformed_why;
     char why[CURL_ERROR_SIZE];
 };
 
@@ -109,7 +111,7 @@ static void act(struct watch *watch, int what)
 static bool rest(struct watch *watch, int what)
 {
     struct upstream *up = watch->up;
-    if (watch->streams < SHARED_STREAMS || what != EVENT_READ || watch->wanted != EVENT_READ)
+    if (watch->resting || watch->streams < SHARED_STREAMS || what != EVENT_READ || watch->wanted != EVENT_READ)
         return false;
     event_io_watch(&watch->io, 0);
     watch->resting = true;
@@ -195,6 +197,16 @@ static int on_close(void *owner, curl_socket_t fd)
     return close(fd);
 }
 
+/* As libcurl would, but for noticing whose fault it is when there is none to be had. */
+static curl_socket_t on_open(void *owner, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct transfer *t = owner;
+    (void)purpose;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    t->local = t->local || (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM));
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
 static int on_timer(CURLM *multi, long ms, void *owner)
 {
     (void)multi;
@@ -249,7 +261,7 @@ static int on_before_send(void *owner, char *remote, char *local, int remote_por
 static size_t malformed(struct transfer *t, const char *why)
 {
     t->malformed = true;
-    snprintf(t->why, sizeof t->why, "%s", why);
+    t->malformed_why = why;
     return 0;
 }
 
@@ -346,6 +358,8 @@ static enum upstream_end end_of(const struct transfer *t, CURLcode code)
 {
     if (t->malformed)
         return UPSTREAM_MALFORMED;
+    if (t->local && code != CURLE_OK && !t->sends)
+        return UPSTREAM_LOCAL;
     if (t->owner_aborted)
         return UPSTREAM_ABORTED;
     if (t->stale)
@@ -404,7 +418,7 @@ static void forget_abort(struct transfer *t)
 static void report(struct transfer *t, CURLcode code)
 {
     enum upstream_end end = end_of(t, code);
-    const char *why = t->why[0] ? t->why : curl_easy_strerror(code);
+    const char *why = t->malformed ? t->malformed_why : t->why[0] ? t->why : curl_easy_strerror(code);
     curl_multi_remove_handle(t->up->multi, t->easy);
     forget_abort(t);
     t->events->done(t->owner, end, why);
@@ -445,6 +459,8 @@ static void set_once(struct transfer *t)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_before_send);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, t);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, t->up);
     curl_easy_setopt(easy, CURLOPT_SHARE, t->up->share);
@@ -520,7 +536,8 @@ static void set_method(struct transfer *t, const struct upstream_request *reques
 {
     CURL *easy = t->easy;
     bool post = str_eq(request->method, STR("POST"));
-    if (post || request->body.len > 0) {
+    bool head = str_eq(request->method, STR("HEAD"));
+    if (post || (request->body.len > 0 && !head)) {
         if (!t->posting)
             curl_easy_setopt(easy, CURLOPT_POST, 1L);
         t->posting = true;
@@ -529,7 +546,7 @@ static void set_method(struct transfer *t, const struct upstream_request *reques
     } else {
         t->posting = false;
         curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
-        if (str_eq(request->method, STR("HEAD")))
+        if (head)
             curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
     }
     if (!post || t->custom) {
@@ -582,7 +599,7 @@ int upstream_start(struct upstream *up, const struct upstream_request *request, 
         return -ENOMEM;
     t->events = request->events;
     t->owner = request->owner;
-    t->paused = t->stale = t->head_done = t->malformed = t->owner_aborted = false;
+    t->paused = t->stale = t->head_done = t->malformed = t->owner_aborted = t->local = false;
     t->sends = t->interims = 0;
     t->local_port = 0;
     t->head_bytes = 0;

@@ -24,6 +24,7 @@ enum upstream_end {
     UPSTREAM_TLS,       /* no handshake, or a certificate that does not verify */
     UPSTREAM_RESET,     /* connected, but the connection ended before a response's head */
     UPSTREAM_CUT,       /* ended within the body */
+    UPSTREAM_LOCAL,     /* this process has no descriptors or ports left: no fault of theirs */
     UPSTREAM_MALFORMED, /* not HTTP, or beyond what we are willing to read */
     UPSTREAM_ABORTED    /* the owner said so */
 };

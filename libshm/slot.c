@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -95,11 +96,17 @@ int gws_slot_reserve(struct gws_region *region, enum gws_role role, uint64_t con
 /* A description of our own of the very file that is mapped; the path may lead to a newer one by now. */
 static int open_again(const struct gws_region *region, const char *path)
 {
+    char link[32];
     struct stat mapped;
     struct stat opened;
     int result;
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
+    /* The file may have been removed under those who use it: then by way of the descriptor, which still has it. */
+    if (fd < 0 && errno == ENOENT) {
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", region->fd);
+        fd = open(link, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    }
     if (fd < 0)
         return -errno;
     if (fstat(region->fd, &mapped) != 0 || fstat(fd, &opened) != 0) {

@@ -467,6 +467,10 @@ static void test_rows_out_of_range(void **state)
     gws_breaker_report(&look, ROW, &rules, permit, GWS_FAILED, 0, 0, 0);
     gws_breaker_force_open(&look, ROW, 0, 0, ROOT);
     assert_int_equal(gws_breaker_word(&f.region, ROW), 0);
+    gws_breaker_force_open(&f.region, ROW, 100, 0, ROOT);
+    /* it may not begin */
+    assert_int_equal(gws_breaker_permit(&look, ROW, &rules, 200, &permit, &retry_at), GWS_DENIED);
+    assert_int_equal(gws_breaker_view(gws_breaker_word(&f.region, ROW)).mode, GWS_FORCED);
     gws_region_close(&look);
     fixture_close(&f);
 }

@@ -232,6 +232,32 @@ static void test_same_boot(void **state)
     fixture_close(&f);
 }
 
+/* Into a region in use: no deadline is shortened, and what began before finds another generation. */
+static void test_a_region_in_use(void **state)
+{
+    struct gws_import_counts counts;
+    struct gws_permit permit;
+    struct fixture f;
+    uint32_t rows[5];
+    uint64_t until;
+    uint64_t word;
+    char *text = exported(rows);
+
+    (void)state;
+    open_other(&f, rows);
+    assert_int_equal(gws_breaker_permit(&f.region, rows[ACCOUNT], &breaker, 50000, &permit, &until), GWS_GO);
+    gws_cooldown_hit(&f.region, rows[ACCOUNT], &cooldown, 0, GWS_COOL_DEPLETED, 60000, 50000); /* no streak */
+    assert_int_equal(import(&f.region, text, &then, &counts), 0);
+    assert_int_equal(gws_cooldown_check(&f.region, rows[ACCOUNT], 50000, &until), 1);
+    assert_int_equal(until, 110000);
+    word = gws_breaker_word(&f.region, rows[ACCOUNT]);
+    assert_int_equal(gws_breaker_view(word).failures, 1);
+    gws_breaker_report(&f.region, rows[ACCOUNT], &breaker, permit, GWS_FAILED, 50000, 0, 0);
+    assert_int_equal(gws_breaker_word(&f.region, rows[ACCOUNT]), word);
+    free(text);
+    fixture_close(&f);
+}
+
 static void other_boot(struct gws_export_time now)
 {
     struct gws_import_counts counts;
@@ -364,6 +390,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_same_boot),
+        cmocka_unit_test(test_a_region_in_use),
         cmocka_unit_test(test_another_boot),
         cmocka_unit_test(test_what_is_not_understood),
         cmocka_unit_test(test_long_lines_and_looking),

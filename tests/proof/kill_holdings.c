@@ -321,6 +321,20 @@ static void run_read(struct scene *s, struct gws_region *r)
             abort();
 }
 
+/* Rings that have not gone round yet: every record that a head counts can be read. */
+static void run_follow(struct scene *s, struct gws_region *r)
+{
+    struct gws_event_cursor cursor = {{0}};
+    struct gws_event events[96];
+    uint64_t heads = 0;
+    size_t count = gws_event_collect(r, &cursor, events, 96);
+
+    (void)s;
+    for (int i = 0; i < 6; i++)
+        heads += cursor.next[i];
+    assert_int_equal(count, heads);
+}
+
 static void run_overwrite(struct scene *s, struct gws_region *r)
 {
     (void)s;
@@ -335,6 +349,7 @@ static void test_waiters_and_records(void **state)
         {"waiter clear", prepare_waiters, hold_waiter, run_clear_bit, run_collect, 3, false, false},
         {"waiter collect", prepare_waiters, hold_waiter, run_collect, run_set, 3, false, false},
         {"record", NULL, fill_ring, run_record, run_record, 4, false, false},
+        {"record while another reads", NULL, NULL, run_record, run_follow, 1, false, false},
         {"read while the ring is overwritten", prepare_records, NULL, run_read, run_overwrite, 1, false, true},
     };
 

@@ -1,7 +1,7 @@
 /*
  * What the shared region costs: one line for each operation, in nanoseconds, alone and with another process that does
- * the same on the same words without pause. The second figure is of the worst there is and not of any gateway, where
- * processes mostly do other things. Usage: bench-shm [SECONDS]
+ * the same on the same words without pause, and how many times as long that takes. The second figure is of the worst
+ * there is and not of any gateway, where processes mostly do other things. Usage: bench-shm [SECONDS]
  */
 
 #include <signal.h>
@@ -186,7 +186,8 @@ static void one_line(const char *name, void (*work)(struct gws_region *), uint32
     fought = measure(&r, work, seconds);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
-    printf("%-36s %3u slots %8.1f ns alone %8.1f ns against another\n", name, slots, alone, fought);
+    printf("%-22s %3u slots %8.1f ns alone %8.1f ns against another %6.1f times\n", name, slots, alone, fought,
+           fought / alone);
     fflush(stdout);
     gws_region_close(&r);
     unlink(path);

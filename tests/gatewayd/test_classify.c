@@ -95,6 +95,7 @@ static void classifies_responses(void **state)
 static void classifies_ends(void **state)
 {
     static const enum outcome_class wanted[] = {
+        [UPSTREAM_LOCAL] = CLASS_LOCAL,
         [UPSTREAM_COMPLETE] = CLASS_OK,       [UPSTREAM_STALE] = CLASS_STALE,     [UPSTREAM_CONNECT] = CLASS_TRANSPORT,
         [UPSTREAM_TLS] = CLASS_TRANSPORT,     [UPSTREAM_RESET] = CLASS_TRANSPORT, [UPSTREAM_CUT] = CLASS_CUT,
         [UPSTREAM_MALFORMED] = CLASS_INVALID, [UPSTREAM_ABORTED] = CLASS_ABORT,

@@ -336,7 +336,8 @@ static struct verdict judge_try(struct request *r)
     if (r->client->failed)
         return (struct verdict){CLASS_ABORT, GWS_NO_WAIT, 0};
     if (r->end == UPSTREAM_ABORTED && r->response && r->relay.failed) {
-        struct verdict said = judge_error(r, sse_data(buf_str(&r->relay.held)));
+        char room[SSE_SPREAD_MAX];
+        struct verdict said = judge_error(r, sse_whole_data(buf_str(&r->relay.held), room, sizeof room));
         if (classify_fails_over(said.class))
             return said;
     }
@@ -454,12 +455,6 @@ static enum step_result relay(struct request *r)
 
 /* What the transport reports. */
 
-/* The APIs whose streams end with [DONE]. */
-static bool ends_with_done(struct str path)
-{
-    return str_starts(path, STR("/chat/completions")) || str_starts(path, STR("/completions"));
-}
-
 static enum upstream_flow on_head(void *owner, const struct upstream_response *response)
 {
     struct request *r = owner;
@@ -468,7 +463,7 @@ static enum upstream_flow on_head(void *owner, const struct upstream_response *r
     relay_begin(&r->relay, response);
     r->relay.chunked = r->head->minor > 0;
     r->relay.pausable = !upstream_is_shared(r->transfer);
-    r->relay.closing = ends_with_done(r->route.upstream_path) ? STR("data: [DONE]\n\n") : (struct str){0};
+    r->relay.closing = sse_closing(r->route.upstream_path);
     return UPSTREAM_TAKEN;
 }
 

@@ -4,7 +4,8 @@
 
 /*
  * Relaying events is where a gateway for language models spends its life, so there are two looks at an event. Before
- * the answer is committed every event is taken apart; after it, a glance tells the end and the errors from the rest.
+ * the answer is committed every event is taken apart (sse_judge.c); after it, a glance tells the end and the errors
+ * from the rest.
  */
 
 static bool ends_line(char c)
@@ -44,139 +45,103 @@ size_t sse_event_end(struct str in, size_t *scanned)
     return 0;
 }
 
-static struct str field(struct str event, struct str name)
+/* The next line of an event, without its end. */
+static bool next_line(struct str *rest, struct str *line)
 {
-    if (str_starts(event, STR("\xef\xbb\xbf"))) /* a byte order mark may open the stream */
-        event = (struct str){event.at + 3, event.len - 3};
-    while (event.len > 0) {
-        size_t end = 0;
-        while (end < event.len && !ends_line(event.at[end]))
-            end++;
-        if (end > name.len && memcmp(event.at, name.at, name.len) == 0 && event.at[name.len] == ':') {
-            struct str value = {event.at + name.len + 1, end - name.len - 1};
-            if (value.len > 0 && value.at[0] == ' ')
-                value = (struct str){value.at + 1, value.len - 1};
-            return value;
-        }
-        while (end < event.len && ends_line(event.at[end]))
-            end++;
-        event = (struct str){event.at + end, event.len - end};
-    }
-    return (struct str){"", 0};
-}
-
-struct str sse_data(struct str event)
-{
-    return field(event, STR("data"));
-}
-
-struct str sse_name(struct str event)
-{
-    return field(event, STR("event"));
-}
-
-/* Whether the data is spread over several lines: allowed, sent by nobody, and passed on without a look into it. */
-static bool has_more_data(struct str event, struct str data)
-{
-    const char *end = event.at + event.len, *at = data.at + data.len;
-    while (at < end && (*at == '\n' || *at == '\r'))
-        at++;
-    return field((struct str){at, (size_t)(end - at)}, STR("data")).len > 0;
-}
-
-static enum sse_kind kind_by_name(struct str name)
-{
-    static const struct str terminals[] = {
-        {"message_stop", 12}, {"response.completed", 18}, {"response.incomplete", 19}};
-    static const struct str preambles[] = {
-        {"ping", 4}, {"message_start", 13}, {"content_block_start", 19}, {"response.created", 16},
-        {"response.in_progress", 20}, {"response.output_item.added", 26}, {"response.content_part.added", 27}};
-    if (str_eq(name, STR("error")) || str_eq(name, STR("response.failed")))
-        return SSE_ERROR;
-    for (size_t i = 0; i < sizeof terminals / sizeof *terminals; i++)
-        if (str_eq(name, terminals[i]))
-            return SSE_TERMINAL;
-    for (size_t i = 0; i < sizeof preambles / sizeof *preambles; i++)
-        if (str_eq(name, preambles[i]))
-            return SSE_PREAMBLE;
-    return SSE_CONTENT;
-}
-
-/* A text, list or object with something in it. */
-static bool holds_something(struct json_value value)
-{
-    struct json_value first;
-    if (value.type == JSON_ARRAY || value.type == JSON_OBJECT)
-        return json_next(&value.text, NULL, &first);
-    return value.type == JSON_STRING && value.text.len > 0;
-}
-
-/* Whether a chunk of a chat completion carries any of the answer: text, reasoning, a refusal, a tool call. */
-static bool choice_has_content(struct str choice)
-{
-    const char *const names[] = {"delta", "text", "finish_reason"};
-    struct json_value v[3];
-    if (json_find(choice, names, v, 3, NULL) != 0)
-        return true;
-    if (holds_something(v[1]))
-        return true;
-    if (v[0].type != JSON_OBJECT)
+    if (rest->len == 0)
         return false;
-    struct str rest = v[0].text, name;
-    struct json_value member;
-    while (json_next(&rest, &name, &member)) {
-        if (!str_eq(name, STR("role")) && holds_something(member))
-            return true;
+    const char *nl = memchr(rest->at, '\n', rest->len);
+    size_t end = nl ? (size_t)(nl - rest->at) : rest->len;
+    const char *cr = memchr(rest->at, '\r', end);
+    if (cr)
+        end = (size_t)(cr - rest->at);
+    *line = (struct str){rest->at, end};
+    end += end < rest->len;
+    *rest = (struct str){rest->at + end, rest->len - end};
+    return true;
+}
+
+/* The next line that is a field of that name, as its value. */
+static bool next_field(struct str *rest, struct str name, struct str *value)
+{
+    struct str line;
+    while (next_line(rest, &line)) {
+        if (line.len <= name.len || line.at[name.len] != ':' || memcmp(line.at, name.at, name.len) != 0)
+            continue;
+        size_t skip = name.len + 1;
+        skip += line.len > skip && line.at[skip] == ' ';
+        *value = (struct str){line.at + skip, line.len - skip};
+        return true;
     }
     return false;
 }
 
-/* Some providers break off a stream with an error that is no event but the bare object they send otherwise. */
+static struct str without_mark(struct str event)
+{
+    if (str_starts(event, STR("\xef\xbb\xbf"))) /* a byte order mark may open the stream */
+        event = (struct str){event.at + 3, event.len - 3};
+    return event;
+}
+
+/* The next data line that holds anything. */
+static bool next_data(struct str *rest, struct str *value)
+{
+    while (next_field(rest, STR("data"), value))
+        if (value->len > 0)
+            return true;
+    return false;
+}
+
 static bool is_bare_error(struct str event)
 {
-    return event.len > 0 && event.at[0] == '{' && json_path(event, "error").type == JSON_OBJECT;
+    if (event.len == 0 || event.at[0] != '{')
+        return false;
+    enum json_type type = json_path(event, "error").type;
+    return type == JSON_OBJECT || type == JSON_STRING;
 }
 
-/* `begun`: content has passed before this event. */
-static enum sse_kind take_apart(struct str event, bool begun)
+struct str sse_data(struct str event)
 {
-    struct str data = sse_data(event), name = sse_name(event);
-    if (data.len == 0)
-        return str_eq(name, STR("error")) || is_bare_error(event) ? SSE_ERROR : SSE_COMMENT;
-    if (str_eq(str_trim(data), STR("[DONE]")))
-        return SSE_TERMINAL;
-
-    const char *const names[] = {"error", "choices", "type"};
-    struct json_value v[3];
-    if (json_find(data, names, v, 3, NULL) != 0)
-        return has_more_data(event, data) ? SSE_CONTENT : SSE_BAD;
-    if (v[0].type != JSON_NONE && v[0].type != JSON_NULL)
-        return SSE_ERROR;
-    if (v[1].type != JSON_ARRAY) {
-        if (name.len == 0 && v[2].type == JSON_STRING)
-            name = v[2].text;
-        return name.len ? kind_by_name(name) : v[1].type == JSON_NONE ? SSE_CONTENT : SSE_PREAMBLE;
-    }
-    enum sse_kind kind = SSE_PREAMBLE;
-    struct str rest = v[1].text;
-    struct json_value choice;
-    while (json_next(&rest, NULL, &choice)) {
-        struct json_value reason = json_path(choice.text, "finish_reason");
-        bool content = choice_has_content(choice.text);
-        /* Some say "" where others say null. To stop of its own accord without a word is no answer; to be cut short by
-         * the caller's own limit is one. */
-        bool answered = begun || content || !json_str_eq(reason, STR("stop"));
-        if (reason.type == JSON_STRING && reason.text.len > 0 && answered)
-            return SSE_FINISH;
-        if (content)
-            kind = SSE_CONTENT;
-    }
-    return kind;
+    struct str rest = without_mark(event), data;
+    if (next_data(&rest, &data))
+        return data;
+    return is_bare_error(event) ? event : (struct str){"", 0};
 }
 
-enum sse_kind sse_judge(struct str event)
+struct str sse_whole_data(struct str event, char *room, size_t size)
 {
-    return take_apart(event, false);
+    struct str rest = without_mark(event), data, more;
+    size_t used = 0;
+    if (!next_data(&rest, &data))
+        return sse_data(event);
+    for (more = data; next_data(&rest, &more);) {
+        size_t first = used == 0 ? data.len : 0, need = first + 1 + more.len;
+        if (need > size - used)
+            return (struct str){NULL, 0};
+        memcpy(room + used, data.at, first);
+        room[used + first] = '\n';
+        memcpy(room + used + first + 1, more.at, more.len);
+        used += need;
+    }
+    return used > 0 ? (struct str){room, used} : data;
+}
+
+struct str sse_name(struct str event)
+{
+    struct str rest = without_mark(event), name;
+    return next_field(&rest, STR("event"), &name) ? name : (struct str){"", 0};
+}
+
+struct str sse_closing(struct str path)
+{
+    const char *query = memchr(path.at, '?', path.len);
+    if (query)
+        path.len = (size_t)(query - path.at);
+    if (str_eq(path, STR("/chat/completions")) || str_eq(path, STR("/completions")))
+        return STR("data: [DONE]\n\n");
+    if (str_eq(path, STR("/messages")))
+        return STR("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n");
+    return (struct str){"", 0};
 }
 
 /* Where a colon and a text that is not empty follow, past the name of a member. */
@@ -203,29 +168,32 @@ static bool any(lanes mask)
     return (halves[0] | halves[1]) != 0;
 }
 
-/* What the names of the members say of an event that is one object in one line. */
-struct names {
-    bool finish;  /* a finish reason with something in it */
-    bool careful; /* names that may mean anything: look at it with care */
-};
-
-static void look_at_quote(const char *at, const char *end, struct names *names)
+/* Whether a member's name begins here, at its quote, that may mean the end or an error. Other people's objects may hold
+ * it as well (the arguments of a call, say), so it only makes us look at the event with care. */
+static inline bool is_telling(const char *at, const char *end)
 {
-    if (is_at(at, end, STR("\"finish_reason\"")))
-        names->finish = names->finish || text_follows(at + 15, end);
-    else
-        names->careful = names->careful || is_at(at, end, STR("\"error\"")) || is_at(at, end, STR("\"type\""));
+    if (end - at < 7)
+        return false;
+    switch (at[1]) {
+    case 'e':
+        return is_at(at, end, STR("\"error\""));
+    case 't':
+        return memcmp(at, "\"type\"", 6) == 0;
+    case 'f':
+        return (is_at(at, end, STR("\"finish_reason\"")) && text_follows(at + 15, end)) ||
+               (is_at(at, end, STR("\"finishReason\"")) && text_follows(at + 14, end));
+    default:
+        return false;
+    }
 }
 
 /*
  * Only a quote before one of three letters is looked at more closely, which nearly always is once: at
- * "finish_reason":null. Within a text quotes are escaped, so only a text that is nothing but the name looks like it,
- * and then no colon follows, or it is looked at with care.
+ * "finish_reason":null. Within a text quotes are escaped, so only a text that is nothing but the name looks like it.
  */
-static struct names find_names(struct str data)
+static bool is_told(struct str data)
 {
     const char *end = data.at + data.len;
-    struct names names = {false, false};
     size_t i = 0;
     for (; i + 17 <= data.len; i += 16) {
         lanes here, next;
@@ -234,13 +202,13 @@ static struct names find_names(struct str data)
         if (!any((here == '"') & ((next == 'e') | (next == 'f') | (next == 't'))))
             continue;
         for (const char *at = data.at + i; at < data.at + i + 16; at++)
-            if (*at == '"')
-                look_at_quote(at, end, &names);
+            if (*at == '"' && is_telling(at, end))
+                return true;
     }
     for (; i < data.len; i++)
-        if (data.at[i] == '"')
-            look_at_quote(data.at + i, end, &names);
-    return names;
+        if (data.at[i] == '"' && is_telling(data.at + i, end))
+            return true;
+    return false;
 }
 
 /* The most common event by far: one line of data, an object, and an empty line. */
@@ -255,11 +223,5 @@ static bool is_plain_object(struct str event, struct str *data)
 enum sse_kind sse_glance(struct str event)
 {
     struct str data;
-    if (is_plain_object(event, &data)) {
-        struct names names = find_names(data);
-        if (!names.careful)
-            return names.finish ? SSE_FINISH : SSE_CONTENT;
-    }
-    enum sse_kind kind = take_apart(event, true);
-    return kind == SSE_PREAMBLE ? SSE_CONTENT : kind;
+    return is_plain_object(event, &data) && !is_told(data) ? SSE_CONTENT : sse_judge_on(event);
 }

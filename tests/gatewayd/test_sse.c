@@ -108,6 +108,9 @@ static void finds_fields(void **state)
         {"data: {}\nevent:ping\n\n", "{}", "ping"},
         {": comment\nid: 7\nevent: x\nretry: 1\ndata: y\n\n", "y", "x"},
         {"data: a\ndata: b\n\n", "a", ""},
+        {"data:\ndata: b\n\n", "b", ""},
+        {"{\"error\":{}}\n\n", "{\"error\":{}}\n\n", ""},
+        {"{\"data\":{}}\n\n", "", ""},
         {"\xef\xbb\xbf" "data: a\n\n", "a", ""},
         {"", "", ""},
         {"\n", "", ""},
@@ -156,8 +159,8 @@ static const struct {
     {"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}],\"type\":\"x\"}\n\n", SSE_PREAMBLE, SSE_FINISH},
     {"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\" :\t\"length\"}]}\r\n\r\n",
      SSE_FINISH, SAME},
-    {"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}},{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n", SSE_CONTENT,
-     SSE_FINISH},
+    {"data: {\"choices\":[{\"delta\":{\"content\":\"a\"}},{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n", SSE_FINISH,
+     SAME},
     {"data: {\"choices\":[],\"usage\":{\"total_tokens\":3}}\n\n", SSE_PREAMBLE, SSE_CONTENT},
     {"data: {\"choices\":null,\"usage\":{\"total_tokens\":3}}\n\n", SSE_PREAMBLE, SSE_CONTENT},
     {"data: {\"choices\":[],\"prompt_filter_results\":[{\"prompt_index\":0}]}\n\n", SSE_PREAMBLE, SSE_CONTENT},
@@ -184,6 +187,14 @@ static const struct {
      SAME},
     {"data: {\"type\":\"response.completed\",\"response\":{\"error\":null}}\n\n", SSE_TERMINAL, SAME},
     {"data: {\"type\":\"response.incomplete\"}\n\n", SSE_TERMINAL, SAME},
+    {"event: message\ndata: {\"type\":\"response.incomplete\"}\n\n", SSE_TERMINAL, SAME},
+    {"event: response.completed\ndata: {\"type\":\"response\"}\n\n", SSE_TERMINAL, SAME},
+    {"data: {\"type\":\"response.output_text.delta\",\"delta\":\"\"}\n\n", SSE_PREAMBLE, SSE_CONTENT},
+    {"data: {\"type\":\"response.function_call_arguments.delta\",\"delta\":\"{\\\"a\"}\n\n", SSE_CONTENT, SAME},
+    {"data: {\"type\":\"response.reasoning_summary_text.delta\",\"delta\":\"Hm\"}\n\n", SSE_CONTENT, SAME},
+    {"data: {\"type\":\"response.reasoning_text.delta\",\"delta\":\"Hm\"}\n\n", SSE_CONTENT, SAME},
+    {"data: {\"type\":\"response.refusal.delta\",\"delta\":\"No\"}\n\n", SSE_CONTENT, SAME},
+    {"data: {\"type\":\"response.output_text.done\",\"text\":\"Hi\"}\n\n", SSE_CONTENT, SAME},
     {"event: response.failed\ndata: {\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"x\"}}}\n\n",
      SSE_ERROR, SAME},
     {"data: {\"type\":\"response.failed\"}\n\n", SSE_ERROR, SAME},
@@ -199,14 +210,55 @@ static const struct {
     {"event: ping\ndata: {\"type\": \"ping\"}\n\n", SSE_PREAMBLE, SSE_CONTENT},
     {"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"text\":\"Hi\"}}\n\n",
      SSE_CONTENT, SAME},
+    {"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\","
+     "\"text\":\"\"}}\n\n", SSE_PREAMBLE, SSE_CONTENT},
+    {"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"input_json_delta\","
+     "\"partial_json\":\"{\"}}\n\n", SSE_CONTENT, SAME},
+    {"event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":0}\n\n", SSE_PREAMBLE, SSE_CONTENT},
     {"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n",
-     SSE_CONTENT, SAME},
+     SSE_PREAMBLE, SSE_FINISH},
+    {"data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"max_tokens\",\"stop_sequence\":null}}\n\n",
+     SSE_FINISH, SAME},
+    {"event: message_delta\ndata: {\"delta\":{\"stop_reason\":\"tool_use\"}}\n\n", SSE_FINISH, SAME},
+    {"event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":null},\"usage\":"
+     "{\"output_tokens\":1}}\n\n", SSE_PREAMBLE, SSE_CONTENT},
+    {"event: message_delta\ndata: {\"type\":\"message_delta\",\"usage\":{\"output_tokens\":1}}\n\n", SSE_PREAMBLE,
+     SSE_CONTENT},
     {"event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n", SSE_TERMINAL, SAME},
     {"data: {\"type\":\"message_stop\"}\n\n", SSE_TERMINAL, SAME},
     {"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"m\"}}\n\n",
      SSE_ERROR, SAME},
 
+    /* Gemini's own. */
+    {"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hi\"}],\"role\":\"model\"},\"index\":0}],"
+     "\"usageMetadata\":{\"promptTokenCount\":3}}\r\n\r\n", SSE_CONTENT, SAME},
+    {"data: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{\"name\":\"f\",\"args\":"
+     "{\"finishReason\":\"x\",\"error\":1,\"finish_reason\":\"x\"}}}]}}]}\n\n", SSE_CONTENT, SAME},
+    {"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"\",\"thoughtSignature\":\"Ab\"}]}}]}\n\n",
+     SSE_PREAMBLE, SSE_CONTENT},
+    {"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hm\",\"thought\":true}]}}]}\n\n", SSE_CONTENT,
+     SAME},
+    {"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\".\"}]},\"finishReason\":\"STOP\"}]}\n\n",
+     SSE_FINISH, SAME},
+    {"data: {\"candidates\": [{\"finishReason\": \"STOP\",\"index\": 0}]}\n\n", SSE_PREAMBLE, SSE_FINISH},
+    {"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"\"}]},\"finishReason\":\"STOP\"}]}\n\n",
+     SSE_PREAMBLE, SSE_FINISH},
+    {"data: {\"candidates\":[{\"finishReason\":\"MAX_TOKENS\"}]}\n\n", SSE_FINISH, SAME},
+    {"data: {\"candidates\":[{\"finishReason\":\"SAFETY\"}]}\n\n", SSE_FINISH, SAME},
+    {"data: {\"promptFeedback\":{\"blockReason\":\"SAFETY\"},\"usageMetadata\":{}}\n\n", SSE_FINISH, SSE_CONTENT},
+    {"data: {\"promptFeedback\":{\"safetyRatings\":[]}}\n\n", SSE_PREAMBLE, SSE_CONTENT},
+    {"data: {\"usageMetadata\":{\"promptTokenCount\":3},\"modelVersion\":\"gemini\"}\n\n", SSE_PREAMBLE, SSE_CONTENT},
+
     /* Errors of the others. */
+    {"data: {\"event_type\":\"error\",\"error\":{\"code\":\"quota_exceeded\"}}\n\n", SSE_ERROR, SAME},
+    {"data: {\"event_type\":\"error\"}\n\n", SSE_ERROR, SAME},
+    {"data: {\"object\":\"error\",\"message\":\"m\",\"type\":\"BadRequestError\",\"code\":400}\n\n", SSE_ERROR, SAME},
+    {"data: {\"object\":\"error\",\"message\":\"m\"}\n\n", SSE_ERROR, SAME},
+    {"event: message\ndata: {\"type\":\"error\",\"message\":\"m\"}\n\n", SSE_ERROR, SAME},
+    {"event: error\ndata: overloaded\n\n", SSE_ERROR, SAME},
+    {"event: error\ndata: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n", SSE_ERROR, SAME},
+    {"{\"error\":\"overloaded\"}\r\n\r\n", SSE_ERROR, SAME},
+    {"{\"errors\":{}}\n\n", SSE_COMMENT, SAME},
     {"data: {\"error\":{\"message\":\"m\",\"type\":\"server_error\"}}\n\n", SSE_ERROR, SAME},
     {"data: {\"error\":\"overloaded\"}\n\n", SSE_ERROR, SAME},
     {"data: { \"id\":\"x\", \"error\" : {\"code\":502}, \"choices\":[]}\n\n", SSE_ERROR, SAME},
@@ -227,7 +279,14 @@ static const struct {
     {"event: content_block_delta\ndata: {\"choices\":[{\"delta\"\n\n", SSE_BAD, SAME},
     {"data: [1,2]\n\n", SSE_BAD, SAME},
     {"data: [DONE\n\n", SSE_BAD, SAME},
-    {"data: {\"choices\":\ndata: []}\n\n", SSE_CONTENT, SAME}, /* over two lines: allowed, and not looked into */
+    {"data: {\"choices\":[]}\ndata: {\"choices\":[]}\n\n", SSE_BAD, SAME}, /* what joins them finds no JSON either */
+
+    /* Over several lines: sent by nobody, and understood. */
+    {"data: {\"choices\":\ndata: []}\n\n", SSE_PREAMBLE, SSE_CONTENT},
+    {"data: {\ndata:\ndata: \"error\":\r\nid: 1\r\ndata: {\"code\":1}}\n\n", SSE_ERROR, SAME},
+    {"data:\ndata: {\"type\":\"message_stop\"}\n\n", SSE_TERMINAL, SAME},
+    {"data: {\"choices\":[{\"delta\":{},\ndata: \"finish_reason\":\"length\"}]}\n\n", SSE_FINISH, SAME},
+    {"data: [DONE]\ndata:\n\n", SSE_TERMINAL, SAME},
 
     /* An answer that talks about all this. */
     {"data: {\"choices\":[{\"delta\":{\"content\":\"\\\"finish_reason\\\":\\\"stop\\\"\"},"
@@ -281,6 +340,93 @@ static void takes_any_bytes(void **state)
     }
 }
 
+static void joins_data(void **state)
+{
+    static const struct {
+        const char *event, *data;
+    } cases[] = {
+        {"data: a\n\n", "a"},
+        {"data: a\ndata: b\ndata:\r\ndata:c\n\n", "a\nb\nc"},
+        {"data: a\nevent: x\rdata: bc\r\r", "a\nbc"},
+        {"data: abc\ndata: de\n\n", NULL}, /* one byte too many */
+        {"data: much longer than the room\n\n", "much longer than the room"},
+        {": c\n\n", ""},
+        {"{\"error\":{}}", "{\"error\":{}}"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        char room[5];
+        struct str data = sse_whole_data(str_of(cases[i].event), room, sizeof room);
+        if (cases[i].data)
+            assert_str(data, cases[i].data);
+        else
+            assert_null(data.at);
+    }
+}
+
+/* Data over so many lines that it is not joined goes by the event's name. */
+static void passes_long_data(void **state)
+{
+    enum { LINES = SSE_SPREAD_MAX / 8 };
+    static char event[64 + 16 * LINES];
+    size_t len = (size_t)sprintf(event, "event: response.completed\n");
+
+    (void)state;
+    for (int i = 0; i < LINES; i++)
+        len += (size_t)sprintf(event + len, "data: 12345678\n");
+    len += (size_t)sprintf(event + len, "\n");
+    assert_int_equal(sse_judge((struct str){event, len}), SSE_TERMINAL);
+    assert_int_equal(sse_glance((struct str){event, len}), SSE_TERMINAL);
+    assert_int_equal(sse_judge((struct str){event + 26, len - 26}), SSE_CONTENT);
+}
+
+static void counts_finishes(void **state)
+{
+    static const struct {
+        const char *event;
+        unsigned count;
+    } cases[] = {
+        {"data: {\"choices\":[{\"index\":1,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n", 1},
+        {"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"},{\"finish_reason\":\"length\"},"
+         "{\"delta\":{\"content\":\"x\"},\"finish_reason\":null}]}\n\n", 2},
+        {"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"\"}]}\n\n", 0},
+        {"data: {\"choices\":[],\"usage\":{}}\n\n", 0},
+        {"data: {\"candidates\":[{\"finishReason\":\"STOP\"},{\"finishReason\":\"STOP\"}]}\n\n", 2},
+        {"data: {\"promptFeedback\":{\"blockReason\":\"OTHER\"}}\n\n", 1},
+        {"data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n", 1},
+        {"data: {\"type\":\"message_delta\",\"delta\":{}}\n\n", 0},
+        {"data: {\"type\":\"message_stop\"}\n\n", 0},
+        {"data: [DONE]\n\n", 0},
+        {"data: {\"error\":{},\"choices\":[{\"finish_reason\":\"error\"}]}\n\n", 0},
+        {": c\n\n", 0},
+        {"data: {\"choices\":[{\"finish_reason\":\"stop\"}]\n\n", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++)
+        if (sse_finishes(str_of(cases[i].event)) != cases[i].count)
+            fail_msg("not %u: %s", cases[i].count, cases[i].event);
+}
+
+static void closes_streams(void **state)
+{
+    const char *const done = "data: [DONE]\n\n";
+    const char *const stop = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+
+    (void)state;
+    assert_str(sse_closing(STR("/chat/completions")), done);
+    assert_str(sse_closing(STR("/chat/completions?api-version=1")), done);
+    assert_str(sse_closing(STR("/completions")), done);
+    assert_str(sse_closing(STR("/messages")), stop);
+    assert_str(sse_closing(STR("/messages?beta=true")), stop);
+    assert_str(sse_closing(STR("/messages/count_tokens")), "");
+    assert_str(sse_closing(STR("/responses")), "");
+    assert_str(sse_closing(STR("")), "");
+    assert_int_equal(sse_judge(sse_closing(STR("/completions"))), SSE_TERMINAL);
+    assert_int_equal(sse_judge(sse_closing(STR("/messages"))), SSE_TERMINAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +435,10 @@ int main(void)
         cmocka_unit_test(finds_fields),
         cmocka_unit_test(judges),
         cmocka_unit_test(takes_any_bytes),
+        cmocka_unit_test(joins_data),
+        cmocka_unit_test(passes_long_data),
+        cmocka_unit_test(counts_finishes),
+        cmocka_unit_test(closes_streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -39,6 +39,16 @@ struct json_value json_path(struct str in, const char *path);
  * U+FFFD; what is no escape at all, which no value found here holds, stands for itself. */
 size_t json_unescape(struct str escaped, char *out);
 
+/* How much text string values hold once unescaped. */
+struct json_extent {
+    uint64_t bytes;      /* of UTF-8 */
+    uint64_t not_ascii;  /* of them, those above 0x7f */
+    uint64_t characters; /* code points */
+};
+
+/* Add what a string value holds to `extent`. */
+void json_measure(struct str escaped, struct json_extent *extent);
+
 /* Whether a string value equals plain text (compares unescaped, without copying). */
 bool json_str_eq(struct json_value value, struct str plain);
 

@@ -130,6 +130,45 @@ size_t json_unescape(struct str escaped, char *out)
     return used;
 }
 
+/* Bytes that are as they stand. All but the continuations of UTF-8, 10xxxxxx, begin a character. */
+static void measure_run(const char *p, size_t len, struct json_extent *extent)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t not_ascii = 0, continued = 0;
+    size_t i = 0;
+
+    for (; i + 8 <= len; i += 8) {
+        uint64_t word;
+        memcpy(&word, p + i, 8);
+        if ((word & ones << 7) == 0)
+            continue;
+        not_ascii += (unsigned)__builtin_popcountll(word & ones << 7);
+        continued += (unsigned)__builtin_popcountll(word >> 7 & ~(word >> 6) & ones);
+    }
+    for (; i < len; i++) {
+        not_ascii += ((unsigned char)p[i] & 0x80) != 0;
+        continued += ((unsigned char)p[i] & 0xc0) == 0x80;
+    }
+    extent->bytes += len;
+    extent->not_ascii += not_ascii;
+    extent->characters += len - continued;
+}
+
+void json_measure(struct str escaped, struct json_extent *extent)
+{
+    while (escaped.len > 0) {
+        const char *slash = memchr(escaped.at, '\\', escaped.len);
+        size_t run = slash != NULL ? (size_t)(slash - escaped.at) : escaped.len;
+        char text[4];
+
+        measure_run(escaped.at, run, extent);
+        escaped.at += run;
+        escaped.len -= run;
+        if (escaped.len > 0)
+            measure_run(text, take_escape(&escaped, text), extent);
+    }
+}
+
 bool json_str_eq(struct json_value value, struct str plain)
 {
     return value.type == JSON_STRING && same_text(value.text, plain);

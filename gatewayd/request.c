@@ -360,7 +360,7 @@ static struct verdict judge_try(struct request *r)
     bool no_answer = r->relay.mode == RELAY_EVENTS
                          ? !r->relay.content
                          : r->relay.mode == RELAY_WHOLE && r->route.kind == ROUTE_MODEL &&
-                               answer_missing(r->route.upstream_path, buf_str(&r->relay.held));
+                               answer_missing(r->route.upstream_path, buf_str(&r->relay.held), 0);
     return (struct verdict){no_answer ? CLASS_INVALID : CLASS_OK, GWS_NO_WAIT, response->status};
 }
 

@@ -398,6 +398,36 @@ static void unescapes(void **state)
     }
 }
 
+static void measures(void **state)
+{
+    static const struct {
+        const char *escaped;
+        struct json_extent extent;
+    } cases[] = {
+        {"", {0, 0, 0}},
+        {"plain", {5, 0, 5}},
+        {"long enough for eight at a time", {31, 0, 31}},
+        {"\\n\\\"\\\\\\/", {4, 0, 4}},
+        {"\\u0041b", {2, 0, 2}},
+        {"\xc3\xa9", {2, 2, 1}},
+        {"\\u00e9", {2, 2, 1}},
+        {"\xe4\xb8\xad\xe6\x96\x87\xe5\xad\x97, \xe4\xb8\xad\xe6\x96\x87", {17, 15, 7}},
+        {"\xf0\x9f\x98\x80", {4, 4, 1}},
+        {"\\ud83d\\ude00!", {5, 4, 2}},
+        {"\\ud83d!", {4, 3, 2}},
+    };
+    struct json_extent sum = {0, 0, 0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct json_extent extent = {0, 0, 0};
+        json_measure(str_of(cases[i].escaped), &extent);
+        assert_memory_equal(&extent, &cases[i].extent, sizeof extent);
+        json_measure(str_of(cases[i].escaped), &sum);
+    }
+    assert_int_equal(sum.bytes, 76);
+}
+
 static void compares_strings(void **state)
 {
     (void)state;
@@ -465,6 +495,7 @@ int main(void)
         cmocka_unit_test(walks_end_at_what_is_malformed),
         cmocka_unit_test(follows_paths),
         cmocka_unit_test(unescapes),
+        cmocka_unit_test(measures),
         cmocka_unit_test(compares_strings),
         cmocka_unit_test(reads_integers),
         cmocka_unit_test(reads_seconds),

@@ -31,7 +31,7 @@ LAYERS = [
     (False, "process"),
     (False, "plan"),
     (False, "headers reply"),
-    (True, "answer http sse json wait secret tokens unserved usage"),
+    (True, "answer http sse json wait secret tokens truncate unserved usage"),
     (True, "conf log sock event heap buf str"),
 ]
 

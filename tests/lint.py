@@ -31,7 +31,7 @@ LAYERS = [
     (False, "process"),
     (False, "plan"),
     (False, "headers reply"),
-    (True, "answer http sse json wait secret unserved"),
+    (True, "answer http splice sse json wait secret unserved"),
     (True, "conf log sock event heap buf str"),
 ]
 

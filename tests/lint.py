@@ -22,17 +22,17 @@ LAYERS = [
     (False, "worker steward"),
     (False, "conn"),
     (False, "request"),
-    (False, "survey account"),
+    (False, "survey account attempt course"),
     (False, "pick"),
-    (False, "auth route admit"),
+    (False, "auth route admit intake"),
     (False, "classify relay"),
     (False, "upstream"),
-    (False, "service net report statedir keep"),
+    (False, "service net park report statedir keep"),
     (False, "process"),
     (False, "plan"),
     (False, "headers reply"),
-    (True, "answer http sse json wait secret tokens truncate unserved usage"),
-    (True, "conf log sock event heap buf str"),
+    (True, "answer http sse splice json wait secret unserved usage tokens truncate"),
+    (True, "conf log sock event wake heap buf str"),
 ]
 
 # Where a word or a header may be seen: path prefixes. Everything else must do without.
@@ -52,8 +52,9 @@ WITHOUT_TEST = {
     "gatewayd/keep": "a file around libshm/export.c; tests/e2e/13 removes a region and looks for its state",
     "gatewayd/conn": "sockets; tests/e2e sends it good, bad and slow clients",
     "gatewayd/request": "the order of the steps; tests/e2e has a scenario for each way through it",
+    "gatewayd/request_own": "the gateway's own answers; tests/e2e asks for each",
     "gatewayd/request_say": "the words of errors and heads; tests/e2e reads every one of them",
-    "gatewayd/upstream": "libcurl; tests/e2e puts llmsim with every fault behind it",
+    "gatewayd/attempt": "libcurl, time and the region together; tests/e2e lets each fault happen to it",
 }
 
 # Headers that a build makes; they are not in the tree.

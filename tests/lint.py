@@ -32,7 +32,7 @@ LAYERS = [
     (False, "plan"),
     (False, "headers reply"),
     (True, "answer http sse json wait secret unserved"),
-    (True, "conf log sock event heap buf str"),
+    (True, "conf log sock event wake heap buf str"),
 ]
 
 # Where a word or a header may be seen: path prefixes. Everything else must do without.

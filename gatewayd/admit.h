@@ -16,13 +16,14 @@ enum refusal {
     REFUSAL_COOLING, /* a cooldown of the endpoint, the pair or the account */
     REFUSAL_OPEN,    /* a breaker */
     REFUSAL_FULL,    /* the bulkhead */
-    REFUSAL_LIMITED  /* the endpoint's own rate limit */
+    REFUSAL_LIMITED  /* a limit of the endpoint's or its account's own: requests or tokens a minute, requests a day */
 };
 
 struct refused {
     enum refusal why;
     uint64_t until; /* region ms when it may change; 0: nobody knows; UINT64_MAX: when an operator acts */
     enum gws_cooldown_reason cooling;
+    bool exhausted; /* waiting does not help soon: see cooldown.h, or LIMITED: the requests of the day are spent */
 };
 
 struct ticket {
@@ -32,24 +33,43 @@ struct ticket {
     uint16_t cool_pair;
     uint16_t cool_account;
     uint64_t taken_ms;
+    struct gws_limit_charge tpm, account_tpm; /* of the limits by tokens */
+    uint64_t tokens; /* what the try did cost, when told by admit_cost() */
+    bool cost_known;
+    bool cost_nothing; /* it failed before there was anything to pay for */
     bool settled;
     bool succeeded; /* settled as a success, and not cut since */
 };
 
-/* 0 with the ticket; 1 refused. */
-int admit_take(struct gws_region *region, const struct plan_candidate *candidate, struct ticket *ticket,
-               struct refused *refused);
+/*
+ * 0 with the ticket; 1 refused, with nothing taken. `tokens`: what limits by tokens are charged until the cost is
+ * known. A request counts for the day from here on, whatever becomes of it. FULL is said of who lacks nothing but a
+ * place.
+ */
+int admit_take(struct gws_region *region, const struct plan_candidate *candidate, uint64_t tokens,
+               struct ticket *ticket, struct refused *refused);
 
-/* Whether and why admit_take() would refuse now; takes nothing. */
-bool admit_peek(struct gws_region *region, const struct plan_candidate *candidate, struct refused *refused);
+/* Whether and why admit_take() would refuse now; takes nothing. Of several limits that refuse, the latest counts. */
+bool admit_peek(struct gws_region *region, const struct plan_candidate *candidate, uint64_t tokens,
+                struct refused *refused);
+
+/*
+ * The try cost so many tokens, as far as anybody knows; what was charged for it is settled with that when the ticket is
+ * released. The last call counts; without one a try that failed before an answer cost nothing, and any other what was
+ * charged.
+ */
+void admit_cost(struct ticket *ticket, uint64_t tokens);
 
 /*
  * Tell the shared words how the try went; only the first call counts, except that a cut after a success is told as
- * well. `loss_known`: the lost connection was already reported by another stream it carried.
+ * well. `loss_known`: the lost connection was already reported by another stream it carried. A success with a wait
+ * announces that nothing remains, and cools the pair for at most a minute. What is a sign of overload makes an adaptive
+ * bulkhead smaller, a success larger again.
  */
 void admit_settle(struct gws_region *region, struct ticket *ticket, struct verdict verdict, bool loss_known);
 
-/* Give back what is held. A ticket that was never settled counts as neutral. Safe on an empty one. */
+/* Give back what is held, and wake who waits for the place. A ticket that was never settled counts as neutral. Safe on
+ * an empty one. */
 void admit_release(struct gws_region *region, struct ticket *ticket);
 
 #endif

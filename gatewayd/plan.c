@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "gatewayd/log.h"
+#include "gatewayd/plan_internal.h"
 #include "libshm/clock.h"
 #include "libshm/name.h"
 
@@ -14,7 +15,7 @@
  * url are unchanged finds its breaker, cooldown and counters again.
  */
 
-enum { STABLE_FACTOR = 10, LEASE_SLACK_MS = 1000, AUTH_FIRST_MS = 60 * 1000, PER_MINUTE_S = 60 };
+enum { STABLE_FACTOR = 10, LEASE_SLACK_MS = 1000, MS_PER_MINUTE = 60000, MINUTES_PER_DAY = 1440 };
 
 static uint32_t gcd(uint32_t a, uint32_t b)
 {
@@ -89,47 +90,57 @@ static struct gws_breaker_rules breaker_rules(const struct conf_breaker *b, cons
     };
 }
 
-static void no_room(struct conf_problems *problems, const char *what, const char *name)
+void plan_no_room(struct conf_problems *problems, const char *what, const char *name)
 {
     conf_problem_add(problems, 0, 0,
                      "the shared region has no room for %s '%s': it was made for a smaller configuration. Stop "
                      "gatewayd and remove the state file to make a larger one", what, name);
 }
 
-static int bind_target(struct plan *plan, struct plan_target *t, const struct conf_endpoint *e,
-                       struct gws_region *region, struct conf_problems *problems)
+static int bind_account(struct plan *plan, struct plan_account *a, const struct conf_account *conf,
+                        struct gws_region *region, struct conf_problems *problems)
 {
-    const struct conf_account *account = &plan->conf->accounts[e->account];
+    int row = gws_name_account(region, conf->name, plan->generation);
+    if (row < 0) {
+        plan_no_room(problems, "account", conf->name);
+        return 1;
+    }
+    a->row = (uint32_t)row;
+    return plan_limits_bind(&a->limits, &conf->limits, "account", conf->name, plan->generation, region, problems);
+}
+
+static void set_rules(struct plan_target *t, const struct conf_endpoint *e)
+{
     t->conf = e;
     t->breaker = breaker_rules(&e->breaker, &e->timeouts);
     t->cooldown = (struct gws_cooldown_rules){e->cooldown.standard, e->cooldown.max};
     t->quota = (struct gws_cooldown_rules){e->quota.standard, e->quota.max};
-    t->rpm_row = PLAN_NO_ROW;
+    t->slow_start_ms = e->slow_start;
+    t->dialects = e->dialects;
+    t->maintenance = e->maintenance;
+    t->maintenance_count = e->maintenance_count;
+    if (e->adaptive)
+        t->adaptive.max = e->max_concurrent;
+}
 
+static int bind_target(struct plan *plan, struct plan_target *t, const struct conf_endpoint *e,
+                       struct gws_region *region, struct conf_problems *problems)
+{
+    set_rules(t, e);
+    t->account = &plan->accounts[e->account];
     int row = gws_name_endpoint(region, e->name, e->url, e->max_concurrent, plan->generation);
-    int account_row = gws_name_account(region, account->name, plan->generation);
     struct gws_name_info info;
-    if (row < 0 || account_row < 0 || !gws_name_domain_read(region, (uint32_t)row, &info)) {
-        no_room(problems, "endpoint", e->name);
+    if (row < 0 || !gws_name_domain_read(region, (uint32_t)row, &info)) {
+        plan_no_room(problems, "endpoint", e->name);
         return 1;
     }
-    gws_name_set_account(region, (uint32_t)row, (uint32_t)account_row);
+    gws_name_set_account(region, (uint32_t)row, t->account->row);
     t->row = (uint32_t)row;
-    t->account_row = (uint32_t)account_row;
     t->endpoint = info.endpoint;
-
-    if (e->limits.rpm) {
-        char *name = arena_printf(&plan->arena, "endpoint/%s/rpm", e->name);
-        if (!name)
-            return -ENOMEM;
-        int limit = gws_name_limit(region, name, plan->generation);
-        if (limit < 0) {
-            no_room(problems, "the rate limit of endpoint", e->name);
-            return 1;
-        }
-        t->rpm_row = (uint32_t)limit;
-        t->rpm = gws_limit_rules(e->limits.rpm, UINT64_C(1000000000) * PER_MINUTE_S, e->limits.rpm_burst);
-    }
+    int rc = plan_limits_bind(&t->limits, &e->limits, "endpoint", e->name, plan->generation, region, problems);
+    if (rc != 0)
+        return rc;
+    t->limited = plan_limits_any(&t->limits) || plan_limits_any(&t->account->limits);
     return secret_load(&e->key, e->key_prefixes, e->key_prefix_count, e->name, &t->key, problems);
 }
 
@@ -186,11 +197,17 @@ static int bind_model(struct plan *plan, struct plan_model *m, const struct conf
         c->breaker = breaker_rules(&c->target->conf->breaker, &c->timeouts);
         int row = gws_name_pair(region, c->target->row, conf ? conf->name : "*", plan->generation);
         if (row < 0) {
-            no_room(problems, "model", conf ? conf->name : "*");
+            plan_no_room(problems, "model", conf ? conf->name : "*");
             return 1;
         }
         c->pair_row = (uint32_t)row;
     }
+    int estimate = gws_name_model(region, conf ? conf->name : "*", plan->generation);
+    if (estimate < 0) {
+        plan_no_room(problems, "what is learned of model", conf ? conf->name : "*");
+        return 1;
+    }
+    m->estimate_row = (uint32_t)estimate;
     qsort(m->candidates, m->candidate_count, sizeof *m->candidates, compare_candidates);
     return make_tiers(plan, m);
 }
@@ -198,10 +215,14 @@ static int bind_model(struct plan *plan, struct plan_model *m, const struct conf
 static int bind_all(struct plan *plan, struct gws_region *region, struct conf_problems *problems)
 {
     const struct conf *conf = plan->conf;
+    plan->accounts = arena_alloc(&plan->arena, conf->account_count * sizeof *plan->accounts);
     plan->targets = arena_alloc(&plan->arena, conf->endpoint_count * sizeof *plan->targets);
     plan->models = arena_alloc(&plan->arena, (conf->model_count + 1) * sizeof *plan->models);
-    if (!plan->targets || !plan->models)
+    if (!plan->accounts || !plan->targets || !plan->models)
         return -ENOMEM;
+    for (size_t i = 0; i < conf->account_count; i++)
+        if (bind_account(plan, &plan->accounts[i], &conf->accounts[i], region, problems) != 0)
+            return 1;
     for (size_t i = 0; i < conf->endpoint_count; i++) {
         struct plan_target *t = &plan->targets[plan->target_count++];
         t->index = (uint32_t)i;
@@ -223,9 +244,11 @@ static int bind_all(struct plan *plan, struct gws_region *region, struct conf_pr
 /* For tools, and so that a debt keeps its number of requests when the rate changes. */
 static void publish_limits(const struct plan *plan, struct gws_region *region)
 {
+    uint64_t now_ns = gws_clock_ns(region);
+    for (size_t i = 0; i < plan->conf->account_count; i++)
+        plan_limits_publish(&plan->accounts[i].limits, region, now_ns);
     for (uint32_t i = 0; i < plan->target_count; i++)
-        if (plan->targets[i].rpm_row != PLAN_NO_ROW)
-            gws_limit_publish(region, plan->targets[i].rpm_row, &plan->targets[i].rpm, gws_clock_ns(region));
+        plan_limits_publish(&plan->targets[i].limits, region, now_ns);
 }
 
 int plan_new(struct plan **out, const struct conf *conf, struct gws_region *region, uint64_t generation,
@@ -254,6 +277,18 @@ void plan_free(struct plan *plan)
         secret_free(plan->targets[i].key);
     arena_fini(&plan->arena);
     free(plan);
+}
+
+bool plan_maintained(const struct plan_target *t, uint64_t real_ms)
+{
+    uint64_t minute = real_ms / MS_PER_MINUTE % MINUTES_PER_DAY;
+    for (size_t i = 0; i < t->maintenance_count; i++) {
+        const struct conf_hours *hours = &t->maintenance[i];
+        bool after = minute >= hours->from, before = minute < hours->to;
+        if (hours->from <= hours->to ? after && before : after || before)
+            return true;
+    }
+    return false;
 }
 
 int plan_check_keys(const struct conf *conf, struct conf_problems *problems)
@@ -286,13 +321,16 @@ struct gws_dims plan_dims(const struct conf *conf)
     size_t pairs = conf->endpoint_count;
     for (size_t i = 0; i < conf->model_count; i++)
         pairs += conf->models[i].candidate_count ? conf->models[i].candidate_count : conf->endpoint_count;
+    size_t limited = conf->endpoint_count + conf->account_count;
     uint32_t slots = round_up((size_t)conf->workers * 4 + 24, 64);
     return (struct gws_dims){
         .slots = slots < GWS_SLOTS_MAX ? slots : GWS_SLOTS_MAX,
         .guests = 8,
         .domains = round_up(2 * (pairs + conf->endpoint_count + conf->account_count), 256),
         .endpoints = round_up(2 * conf->endpoint_count, 64),
-        .limits = round_up(4 * conf->endpoint_count, 64),
+        .limits = round_up(2 * 2 * limited, 64), /* requests and tokens */
         .events = 1024,
+        .quotas = round_up(2 * limited, 64),
+        .models = round_up(2 * (conf->model_count + 1), 64),
     };
 }

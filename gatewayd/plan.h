@@ -10,13 +10,34 @@
 
 #include "gatewayd/conf.h"
 #include "gatewayd/secret.h"
+#include "libshm/adapt.h"
 #include "libshm/breaker.h"
 #include "libshm/cooldown.h"
 #include "libshm/limit.h"
+#include "libshm/quota.h"
 #include "libshm/region.h"
 
 enum { PLAN_NO_ROW = UINT32_MAX, PLAN_SCHEDULE_MAX = 4096 };
 enum { PLAN_CANDIDATES_MAX = 1000 }; /* as many as a file may have endpoints */
+
+/* How long a peak of a pair's latency takes to lose half of itself; whoever feeds or reads one uses this. */
+enum { PLAN_LATENCY_DECAY_MS = 10000 };
+
+/* What limits the requests of an endpoint, or of all endpoints of an account together. */
+struct plan_limits {
+    uint32_t rpm_row; /* limiter rows; PLAN_NO_ROW: no such limit */
+    uint32_t tpm_row;
+    uint32_t rpd_row; /* a quota row, or PLAN_NO_ROW */
+    struct gws_limit_rules rpm;
+    struct gws_limit_rules tpm;
+    struct gws_quota_rules rpd; /* by the day of UTC */
+};
+
+/* What endpoints of one account have in common. */
+struct plan_account {
+    uint32_t row; /* domain row: the account's cooldown */
+    struct plan_limits limits;
+};
 
 /* An endpoint and the shared words that guard it. */
 struct plan_target {
@@ -25,12 +46,17 @@ struct plan_target {
     uint32_t index;        /* among the targets */
     uint32_t row;          /* domain row of the endpoint */
     uint32_t endpoint;     /* row of its bulkhead and counters */
-    uint32_t account_row;  /* domain row of its account */
-    uint32_t rpm_row;      /* limiter row, or PLAN_NO_ROW */
-    struct gws_limit_rules rpm;
+    const struct plan_account *account;
+    bool limited; /* it has limits, or its account has */
+    struct plan_limits limits;
+    struct gws_adapt_rules adaptive; /* of its bulkhead; a max of 0: it stays as configured */
     struct gws_breaker_rules breaker;
     struct gws_cooldown_rules cooldown;
     struct gws_cooldown_rules quota;
+    uint32_t slow_start_ms; /* 0: its whole share at once */
+    unsigned dialects;      /* CONF_DIALECT_… */
+    const struct conf_hours *maintenance;
+    size_t maintenance_count;
 };
 
 /* One way to serve a model: an endpoint, under the name the model has there. */
@@ -54,6 +80,7 @@ struct plan_tier {
 struct plan_model {
     struct str name; /* of the pool of all endpoints: "*" */
     const struct conf_model *conf; /* NULL for the pool */
+    uint32_t estimate_row;         /* what is learned of its tokens; see libshm/estimate.h */
     struct plan_candidate *candidates; /* by priority */
     uint32_t candidate_count;
     struct plan_tier *tiers;
@@ -64,6 +91,7 @@ struct plan {
     struct arena arena;
     const struct conf *conf;
     uint64_t generation;
+    struct plan_account *accounts; /* as in conf */
     struct plan_target *targets;
     uint32_t target_count;
     struct plan_model *models; /* as in conf, then the pool */
@@ -84,6 +112,9 @@ void plan_free(struct plan *plan);
 
 /* Only fetch and check the keys, as `gatewayd -t` does. Returns 0, or 1 with problems. */
 int plan_check_keys(const struct conf *conf, struct conf_problems *problems);
+
+/* Whether the endpoint is in its maintenance hours at this moment of real time. */
+bool plan_maintained(const struct plan_target *target, uint64_t real_ms);
 
 /* Smooth weighted order (the spread nginx made familiar): fills `out` with total/gcd indices; returns the length. */
 uint32_t plan_schedule(const uint32_t *weights, uint32_t count, uint16_t *out, uint32_t max);

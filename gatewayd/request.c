@@ -25,8 +25,7 @@ enum {
     SOFT_RECHECK_MS = 250,
     CLIENT_STALL_MS = 75000,
     SHARED_STALL_MS = 2000,
-    ENDED_MS = 100,
-    LATENCY_DECAY_MS = 10000
+    ENDED_MS = 100
 };
 
 enum step_result {
@@ -150,7 +149,7 @@ static enum step_result answer_ready(struct request *r)
         const struct plan_model *model = &r->service->plan->models[m];
         for (uint32_t i = 0; i < model->candidate_count && (model != pool || r->service->plan->model_count == 0); i++) {
             struct refused refused;
-            if (!admit_peek(r->service->region, &model->candidates[i], &refused))
+            if (!admit_peek(r->service->region, &model->candidates[i], 0, &refused))
                 return answer_own(r, 200, "text/plain", STR("ready\n"));
         }
     }
@@ -210,9 +209,10 @@ static enum step_result route(struct request *r)
     const struct plan_model *model = r->route.model;
     if (!model)
         return model_not_found(r, r->route.asked);
-    r->pick.tries = arena_alloc(&r->arena, model->candidate_count);
+    r->pick = (struct pick_state){.per_endpoint = 1};
+    r->pick.marks = arena_alloc(&r->arena, model->candidate_count * sizeof *r->pick.marks);
     r->last = arena_alloc(&r->arena, model->candidate_count * sizeof *r->last);
-    if (!r->pick.tries || !r->last)
+    if (!r->pick.marks || !r->last)
         return fail_here(r);
     r->pick.pinned = -1;
     struct str pin = http_header_find(r->head->headers, r->head->header_count, STR("x-gateway-endpoint"));
@@ -238,9 +238,8 @@ static enum step_result pick(struct request *r)
     const struct conf *conf = r->service->plan->conf;
     if (r->attempts >= conf->retry.attempts)
         return fail_exhausted(r);
-    if (pick_take(r->service->region, r->route.model, &r->pick, &r->ticket, &r->index) != 0)
+    if (pick_take(r->service->region, r->route.model, &r->pick, PICK_UNTRIED, &r->ticket, &r->index) != 0)
         return fail_exhausted(r);
-    r->pick.tries[r->index]++;
     r->fresh = false;
     return NEXT;
 }
@@ -512,7 +511,7 @@ static void note_latency(const struct request *r)
     struct gws_region *region = r->service->region;
     const struct plan_candidate *c = r->ticket.candidate;
     uint64_t us = event_clock_us() - r->sent_us;
-    gws_latency_feed(region, c->pair_row, us, LATENCY_DECAY_MS, gws_clock_ms(region));
+    gws_latency_feed(region, c->pair_row, us, PLAN_LATENCY_DECAY_MS, gws_clock_ms(region));
     gws_latency_count(region, c->target->endpoint, GWS_LATENCY_FIRST, us);
 }
 

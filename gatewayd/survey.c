@@ -39,15 +39,13 @@ static int add_state(struct buf *json, const struct gws_region *region, const st
     case REFUSAL_DRAINED:
         return buf_add_str(json, STR("drained"));
     case REFUSAL_COOLING:
-        return add_wait(json, refused->cooling == GWS_COOL_QUOTA || refused->cooling == GWS_COOL_AUTH ? "exhausted"
-                                                                                                      : "cooling",
-                        refused->until, now);
+        return add_wait(json, refused->exhausted ? "exhausted" : "cooling", refused->until, now);
     case REFUSAL_OPEN:
         return add_breakers(json, region, c, refused, now);
     case REFUSAL_FULL:
         return buf_add_str(json, STR("full"));
     case REFUSAL_LIMITED:
-        return add_wait(json, "limited", refused->until, now);
+        return add_wait(json, refused->exhausted ? "exhausted" : "limited", refused->until, now);
     case REFUSAL_NONE:
         break;
     }
@@ -64,6 +62,7 @@ static void count(struct survey *survey, const struct refused *refused)
 {
     bool credential = refused->cooling == GWS_COOL_AUTH;
     survey->limited += (refused->why == REFUSAL_COOLING && !credential) || refused->why == REFUSAL_LIMITED;
+    survey->spent += refused->why == REFUSAL_LIMITED && refused->exhausted;
     survey->full += refused->why == REFUSAL_FULL;
     survey->open += refused->why == REFUSAL_OPEN;
     survey->other += refused->why == REFUSAL_DRAINED || (refused->why == REFUSAL_COOLING && credential);
@@ -80,30 +79,62 @@ static void note_soonest(struct survey *survey, const struct refused *refused, u
     survey->limit_is_soonest = refused->why == REFUSAL_COOLING || refused->why == REFUSAL_LIMITED;
 }
 
-int survey_make(struct gws_region *region, const struct plan_model *model, const struct pick_state *state,
-                const struct verdict *last, struct survey *survey, struct buf *json)
+static int add_name(struct buf *json, const struct plan_model *model, const struct plan_candidate *c, bool fallback)
+{
+    int rc = buf_add_str(json, STR("\""));
+    if (rc == 0)
+        rc = buf_add_json(json, str_of(c->target->conf->name));
+    if (rc == 0 && fallback)
+        rc = buf_add_str(json, STR("/"));
+    if (rc == 0 && fallback)
+        rc = buf_add_json(json, model->name);
+    return rc ? rc : buf_add_str(json, STR("\":\""));
+}
+
+int survey_begin(struct survey *survey, struct buf *json)
+{
+    *survey = (struct survey){.soonest_ms = -1};
+    return buf_add_str(json, STR("{"));
+}
+
+int survey_add(struct survey *survey, struct buf *json, struct gws_region *region, const struct plan_model *model,
+               const struct pick_state *state, const struct verdict *last, bool fallback)
 {
     uint64_t now = gws_clock_ms(region);
-    *survey = (struct survey){.soonest_ms = -1};
-    int rc = buf_add_str(json, STR("{"));
+    int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < model->candidate_count; i++) {
+        const struct plan_candidate *c = &model->candidates[i];
+        bool tried = state->marks[i].tries > 0;
         struct refused refused;
-        bool out = admit_peek(region, &model->candidates[i], &refused);
-        survey->tried += state->tries[i] > 0;
+        if (state->dialect != 0 && (c->target->dialects & state->dialect) == 0)
+            continue;
+        bool out = admit_peek(region, c, state->tokens, &refused);
+        survey->tried += tried;
         if (out) {
             count(survey, &refused);
             note_soonest(survey, &refused, now);
         }
-        rc = buf_addf(json, "%s\"", i ? "," : "");
+        rc = buf_add_str(json, survey->listed++ > 0 ? STR(",") : STR(""));
         if (rc == 0)
-            rc = buf_add_json(json, str_of(model->candidates[i].target->conf->name));
+            rc = add_name(json, model, c, fallback);
         if (rc == 0)
-            rc = buf_add_str(json, STR("\":\""));
-        if (rc == 0)
-            rc = !out && state->tries[i] ? add_tried(json, last[i])
-                                         : add_state(json, region, &model->candidates[i], &refused, now);
+            rc = !out && tried ? add_tried(json, last[i]) : add_state(json, region, c, &refused, now);
         if (rc == 0)
             rc = buf_add_str(json, STR("\""));
     }
-    return rc ? rc : buf_add_str(json, STR("}"));
+    return rc;
+}
+
+int survey_end(struct buf *json)
+{
+    return buf_add_str(json, STR("}"));
+}
+
+int survey_make(struct gws_region *region, const struct plan_model *model, const struct pick_state *state,
+                const struct verdict *last, struct survey *survey, struct buf *json)
+{
+    int rc = survey_begin(survey, json);
+    if (rc == 0)
+        rc = survey_add(survey, json, region, model, state, last, false);
+    return rc ? rc : survey_end(json);
 }

@@ -1,13 +1,16 @@
 #ifndef GATEWAYD_SURVEY_H
 #define GATEWAYD_SURVEY_H
 
-/* Why nobody can serve a request, endpoint by endpoint, and when somebody could: made once, when it has failed. */
+/* Why nobody can serve a request, endpoint by endpoint, and when somebody could: made once, when it has failed, of the
+ * model that was asked for and of those that could have answered in its place. */
 
 #include "gatewayd/pick.h"
 
 struct survey {
-    unsigned tried;   /* candidates asked by this request */
-    unsigned limited; /* cooling after a 429, or over their own limit */
+    unsigned listed;  /* candidates looked at */
+    unsigned tried;   /* of them asked by this request */
+    unsigned limited; /* cooling after a 429, or over a limit of their own */
+    unsigned spent;   /* of the limited: whose requests of the day are spent */
     unsigned full;
     unsigned open;    /* breakers */
     unsigned other;   /* drained, or a refused credential */
@@ -15,8 +18,18 @@ struct survey {
     bool limit_is_soonest;
 };
 
-/* `last`: what each tried candidate's latest try ended in, by index. Appends a JSON object of endpoint states to
- * `json`. */
+/*
+ * One JSON object of endpoint states, over a chain of models: begin, add each model once, end. An endpoint is called by
+ * its name, and as a `fallback` by "endpoint/model". `last`: what each tried candidate's latest try ended in, by index;
+ * it and the marks of `state` may be those of a model that was never tried. Candidates that do not understand the
+ * request's dialect are left out. 0 or -ENOMEM.
+ */
+int survey_begin(struct survey *survey, struct buf *json);
+int survey_add(struct survey *survey, struct buf *json, struct gws_region *region, const struct plan_model *model,
+               const struct pick_state *state, const struct verdict *last, bool fallback);
+int survey_end(struct buf *json);
+
+/* All of it, of one model. */
 int survey_make(struct gws_region *region, const struct plan_model *model, const struct pick_state *state,
                 const struct verdict *last, struct survey *survey, struct buf *json);
 

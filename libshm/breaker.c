@@ -11,6 +11,8 @@
 #include "libshm/restore.h"
 #include "libshm/word.h"
 
+enum { LATELY_MS = 12000, FEW_IN_A_ROW = 2, WHOLE = 10000 };
+
 /* Nearly every call finds this. The steps say the same; asking here saves taking the word apart and joining it. */
 static bool is_closed(uint64_t word)
 {
@@ -48,12 +50,40 @@ int gws_breaker_peek(const struct gws_region *region, uint32_t row, const struct
 {
     const struct gws_domain_row *domain = domain_at(region, row);
     struct gws_permit permit;
+    uint64_t word;
     uint64_t new;
 
     *retry_at = UINT64_MAX;
     if (domain == NULL)
         return GWS_DENIED;
-    return gws_breaker_step_permit(word_load(&domain->breaker), rules, now, &new, &permit, retry_at);
+    word = word_load(&domain->breaker);
+    return is_closed(word) ? GWS_GO : gws_breaker_step_permit(word, rules, now, &new, &permit, retry_at);
+}
+
+/* Mode, level and failures in a row, all of them 0. */
+bool gws_breaker_calm(const struct gws_region *region, uint32_t row)
+{
+    const struct gws_domain_row *domain = domain_at(region, row);
+    uint64_t word = domain == NULL ? 0 : word_load(&domain->breaker);
+    return is_closed(word) && (word >> 36 & 0xfff) == 0;
+}
+
+bool gws_breaker_degraded(const struct gws_region *region, uint32_t row, const struct gws_breaker_rules *rules,
+                          uint64_t now)
+{
+    const struct gws_domain_row *domain = domain_at(region, row);
+    struct breaker_parts p;
+    struct gws_window_totals totals;
+
+    if (domain == NULL)
+        return false;
+    p = breaker_parts(word_load(&domain->breaker));
+    if (p.mode != GWS_CLOSED || p.aux == 0 || gws_window_sum(region, row, LATELY_MS, p.t, now).failed == 0)
+        return false;
+    totals = gws_window_sum(region, row, rules->window_ms, p.t, now);
+    if (rules->rate == 0 || totals.total < rules->min_requests)
+        return p.aux >= FEW_IN_A_ROW;
+    return (uint64_t)totals.failed * 2 * WHOLE >= (uint64_t)rules->rate * totals.total;
 }
 
 /* Only a try of the generation in force says anything about now; one without an outcome says nothing at all. */

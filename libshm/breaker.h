@@ -90,6 +90,20 @@ int gws_breaker_permit(struct gws_region *region, uint32_t row, const struct gws
 int gws_breaker_peek(const struct gws_region *region, uint32_t row, const struct gws_breaker_rules *rules,
                      uint64_t now, uint64_t *retry_at);
 
+/* Whether there is nothing to be said of it: closed, no failures in a row, never open since it was made or reset. */
+bool gws_breaker_calm(const struct gws_region *region, uint32_t row);
+
+/*
+ * Whether the domain should be asked after its healthy peers: its breaker is closed, but its last outcome was a
+ * failure, one was counted in the last twelve seconds (or the last six, as the window's words happen to lie), and they
+ * are more than chance. With `min_requests` in the window that is a share of half of `rate`: where a thousand are asked
+ * a minute and one in twenty fails, two in a row come every few seconds and mean nothing. With fewer in the window it
+ * is two in a row. Every such domain has failures in a row, which is what tools show as degraded; one failure alone is
+ * shown and changes no order. Nobody needs to ask it for it to be well again: the failures grow old.
+ */
+bool gws_breaker_degraded(const struct gws_region *region, uint32_t row, const struct gws_breaker_rules *rules,
+                          uint64_t now);
+
 /* Report how a permitted try ended. `min_open_ms`: the wait the upstream named, or 0. */
 void gws_breaker_report(struct gws_region *region, uint32_t row, const struct gws_breaker_rules *rules,
                         struct gws_permit permit, enum gws_outcome outcome, uint64_t now, uint64_t min_open_ms,

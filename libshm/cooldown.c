@@ -9,7 +9,7 @@
 #include "libshm/restore.h"
 #include "libshm/word.h"
 
-enum { GEN_MASK = 0x3ff, STREAK_MAX = 15, REASON_MASK = 0x3f };
+enum { GEN_MASK = 0x3ff, STREAK_MAX = 15, STREAK_EXHAUSTED = 3, REASON_MASK = 0x3f };
 
 #define UNTIL_MAX ((UINT64_C(1) << 44) - 1)
 
@@ -28,6 +28,11 @@ static uint64_t join(struct gws_cooldown_view view)
 {
     return (uint64_t)((uint32_t)view.reason & REASON_MASK) << 58 | (uint64_t)(view.streak & 0xf) << 54 |
            (uint64_t)(view.gen & GEN_MASK) << 44 | (view.until < UNTIL_MAX ? view.until : UNTIL_MAX);
+}
+
+bool gws_cooldown_exhausted(const struct gws_cooldown_view *view)
+{
+    return view->reason == GWS_COOL_QUOTA || view->reason == GWS_COOL_AUTH || view->streak >= STREAK_EXHAUSTED;
 }
 
 static uint64_t wait_of(const struct gws_cooldown_rules *rules, int64_t named_ms, uint32_t streak)

@@ -36,6 +36,10 @@ struct gws_cooldown_view {
 
 struct gws_cooldown_view gws_cooldown_view(uint64_t word);
 
+/* Whether waiting as told does not help: three refusals in a row, a spent quota, a refused credential. What cools
+ * and is not exhausted merely waits. */
+bool gws_cooldown_exhausted(const struct gws_cooldown_view *view);
+
 enum { GWS_NO_WAIT = -1 };
 
 /* Pure: the word after a hit at `now` by a request admitted under `gen`; `named_ms` is the upstream's wait or

@@ -71,8 +71,42 @@ def test_one_failing_of_three_moves_its_share(t):
     gw = t.gateway([endpoint(name, sim, breaker={"failures": 5, "open": "60s", "max_open": "60s"})
                     for name, sim in sims.items()], workers=4)
     sims["a"].fault("503")
-    wait_until(lambda: ok(gw.ask()) and sims["a"].count >= 5, 10, "a has failed five times")
+    pin = {"X-Gateway-Endpoint": "a"}  # by itself it is asked less and less often, long before its breaker opens
+    wait_until(lambda: gw.ask(headers=pin) and sims["a"].count >= 5, 10, "a has failed five times")
     found = shares(gw, 100)
     equal(set(found), {"b", "c"}, "who served")
     equal(sims["a"].count, 5, "requests to the open endpoint")
     assert min(found.values()) >= 25, "the load is shared: %s" % found
+
+
+def test_a_degraded_one_goes_behind_its_peers(t):
+    """Two failures in a row: others go first; it is asked again when these are old, or when nobody else can."""
+    sims = {name: t.sim(name) for name in "ab"}
+    gw = t.gateway([endpoint(name, sim) for name, sim in sims.items()], workers=4)
+    sims["a"].fault("503#2")
+    wait_until(lambda: ok(gw.ask()) and sims["a"].count == 2, 10, "a has failed twice")
+    for r in crowd(40, lambda n: gw.ask(), 20):
+        equal(ok(r, "b").attempts, "1", "attempts")
+    equal(sims["a"].count, 2, "requests to the degraded endpoint")
+    gw.order("drain", "b")
+    equal(ok(gw.ask(), "a").attempts, "1", "attempts with nobody else left")
+    gw.order("enable", "b")
+    equal(shares(gw, 40), {"a": 20, "b": 20}, "shares after a success")
+
+
+def test_least_busy_goes_around_a_slow_one(t):
+    slow, quick = t.sim("slow", latency="600ms"), t.sim("quick", latency="5ms")
+    gw = t.gateway([endpoint("slow", slow), endpoint("quick", quick)], workers=4,
+                   models={"gpt-test": {"strategy": "least_busy"}})
+    for r in crowd(100, lambda n: gw.ask(), 4):
+        ok(r)
+    assert slow.count < 20, "%d of 100 went to the slow one, and half would by turns" % slow.count
+
+
+def test_a_limit_of_the_account_holds_for_all_its_endpoints(t):
+    a, b = t.sim("a"), t.sim("b")
+    gw = t.gateway([endpoint("a", a, account="x"), endpoint("b", b, account="x")], workers=4,
+                   accounts={"x": {"limits": {"rpd": 30}}})
+    answers = crowd(60, lambda n: gw.ask(), 20)
+    equal(len([r for r in answers if r.status == 200]), 30, "served of 30 a day")
+    equal(a.count + b.count, 30, "requests upstream")

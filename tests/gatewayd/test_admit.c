@@ -91,7 +91,7 @@ static void take(struct admission *a, struct ticket *ticket)
 {
     struct refused refused;
 
-    if (admit_take(a->region, a->c, ticket, &refused) != 0)
+    if (admit_take(a->region, a->c, 0, ticket, &refused) != 0)
         fail_msg("refused: %d", (int)refused.why);
 }
 
@@ -102,8 +102,8 @@ static struct refused assert_refused(struct admission *a, enum refusal why)
     struct ticket ticket = {0};
     struct refused peeked, refused;
 
-    assert_true(admit_peek(a->region, a->c, &peeked));
-    assert_int_equal(admit_take(a->region, a->c, &ticket, &refused), 1);
+    assert_true(admit_peek(a->region, a->c, 0, &peeked));
+    assert_int_equal(admit_take(a->region, a->c, 0, &ticket, &refused), 1);
     assert_int_equal(peeked.why, why);
     assert_int_equal(refused.why, why);
     assert_int_equal(peeked.cooling, refused.cooling);
@@ -126,7 +126,7 @@ static void takes_and_gives_back(void **state)
     (void)state;
     begin(&a);
     struct words *before = read_words(&a);
-    assert_false(admit_peek(a.region, a.c, &refused));
+    assert_false(admit_peek(a.region, a.c, 0, &refused));
     assert_int_equal(refused.why, REFUSAL_NONE);
     struct words *after = read_words(&a);
     assert_memory_equal(before, after, sizeof *before); /* a look takes nothing */
@@ -138,10 +138,10 @@ static void takes_and_gives_back(void **state)
     assert_memory_equal(before->breaker, after->breaker, sizeof before->breaker);
     assert_memory_equal(before->cooldown, after->cooldown, sizeof before->cooldown);
     assert_int_equal(after->in_flight[a.t->endpoint], 1);
-    assert_true(after->tat[a.t->rpm_row] > before->tat[a.t->rpm_row]);
+    assert_true(after->tat[a.t->limits.rpm_row] > before->tat[a.t->limits.rpm_row]);
     assert_int_equal(after->stats[a.t->endpoint][GWS_STAT_TRIES], 1);
     after->in_flight[a.t->endpoint] = before->in_flight[a.t->endpoint];
-    after->tat[a.t->rpm_row] = before->tat[a.t->rpm_row];
+    after->tat[a.t->limits.rpm_row] = before->tat[a.t->limits.rpm_row];
     after->stats[a.t->endpoint][GWS_STAT_TRIES] = 0;
     assert_memory_equal(before, after, sizeof *before);
     free(after);
@@ -194,7 +194,7 @@ static void refuses_drained(void **state)
     assert_true(assert_refused(&a, REFUSAL_DRAINED).until == UINT64_MAX);
     gws_order_enable(a.region, a.t->row, 2, BY);
     struct refused refused;
-    assert_false(admit_peek(a.region, a.c, &refused));
+    assert_false(admit_peek(a.region, a.c, 0, &refused));
     end(&a);
 }
 
@@ -214,7 +214,7 @@ static void refuses_cooling(void **state)
     r = assert_refused(&a, REFUSAL_COOLING);
     assert_int_equal(r.until, now + 60000);
     assert_int_equal(r.cooling, GWS_COOL_RATE);
-    cool(&a, a.t->account_row, GWS_COOL_QUOTA, 70000, now);
+    cool(&a, a.t->account->row, GWS_COOL_QUOTA, 70000, now);
     r = assert_refused(&a, REFUSAL_COOLING);
     assert_int_equal(r.until, now + 70000);
     assert_int_equal(r.cooling, GWS_COOL_QUOTA);
@@ -222,14 +222,14 @@ static void refuses_cooling(void **state)
     /* The account stands for every endpoint that uses it; the pair for nobody else. */
     const struct plan_candidate *b = rig_candidate(rig_model(&a.rig, "m"), "b");
     const struct plan_candidate *other = rig_candidate(rig_model(&a.rig, "other"), "a");
-    assert_true(admit_peek(a.region, b, &r) && admit_peek(a.region, other, &r));
-    gws_cooldown_clear(a.region, a.t->account_row, now, BY);
-    assert_false(admit_peek(a.region, b, &r));
-    assert_true(admit_peek(a.region, other, &r));
+    assert_true(admit_peek(a.region, b, 0, &r) && admit_peek(a.region, other, 0, &r));
+    gws_cooldown_clear(a.region, a.t->account->row, now, BY);
+    assert_false(admit_peek(a.region, b, 0, &r));
+    assert_true(admit_peek(a.region, other, 0, &r));
     gws_cooldown_clear(a.region, a.t->row, now, BY);
-    assert_false(admit_peek(a.region, other, &r));
+    assert_false(admit_peek(a.region, other, 0, &r));
     rig_pass_ms(&a.rig, 60000);
-    assert_false(admit_peek(a.region, a.c, &r));
+    assert_false(admit_peek(a.region, a.c, 0, &r));
     end(&a);
 }
 
@@ -249,7 +249,7 @@ static void refuses_open(void **state)
     /* With both it is the later of the two that counts. */
     gws_breaker_force_open(a.region, a.c->pair_row, now + 50000, now, BY);
     gws_breaker_force_open(a.region, a.t->row, now + 30000, now, BY);
-    assert_true(admit_peek(a.region, a.c, &r));
+    assert_true(admit_peek(a.region, a.c, 0, &r));
     assert_int_equal(r.until, now + 50000);
     end(&a);
 }
@@ -330,7 +330,7 @@ static void refuses_a_second_trial(void **state)
     assert_true(assert_refused(&a, REFUSAL_OPEN).until == UINT64_MAX);
     assert_int_equal(breaker(&a, a.t->row).outstanding, 0);
     const struct plan_candidate *other = rig_candidate(rig_model(&a.rig, "other"), "a");
-    assert_int_equal(admit_take(a.region, other, &trial, &r), 0);
+    assert_int_equal(admit_take(a.region, other, 0, &trial, &r), 0);
     admit_settle(a.region, &trial, (struct verdict){CLASS_OK, GWS_NO_WAIT, 200}, false);
     assert_int_equal(breaker(&a, a.t->row).mode, GWS_CLOSED);
     admit_release(a.region, &trial);
@@ -407,7 +407,7 @@ static void settles_each_class(void **state)
         check_breaker(&a, before, a.t->row, effects[i].endpoint);
         check_breaker(&a, before, a.c->pair_row, effects[i].pair);
         check_cooldown(&a, before, a.c->pair_row, effects[i].cool_pair);
-        check_cooldown(&a, before, a.t->account_row, effects[i].cool_account);
+        check_cooldown(&a, before, a.t->account->row, effects[i].cool_account);
         assert_int_equal(after->stats[a.t->endpoint][effects[i].stat], 1);
         before->stats[a.t->endpoint][effects[i].stat] = 1;
         assert_int_equal(after->stats[a.t->endpoint][GWS_STAT_LAST_OK] != 0, effects[i].class == CLASS_OK);
@@ -459,7 +459,7 @@ static void settles_waits(void **state)
         uint64_t before = gws_clock_ms(a.region);
         admit_settle(a.region, &ticket, (struct verdict){cases[i].class, cases[i].wait, 0}, false);
         uint64_t after = gws_clock_ms(a.region);
-        struct gws_cooldown_view view = cooldown(&a, cases[i].account ? a.t->account_row : a.c->pair_row);
+        struct gws_cooldown_view view = cooldown(&a, cases[i].account ? a.t->account->row : a.c->pair_row);
         assert_int_equal(view.reason, cases[i].reason);
         assert_true(view.until >= before + cases[i].cools && view.until <= after + cases[i].cools);
         admit_release(a.region, &ticket);
@@ -487,7 +487,7 @@ static void trips(void **state)
     uint64_t now = gws_clock_ms(a.region);
     assert_true(r.until > now && r.until <= now + 1200);
     /* Another model on it is not concerned; a trial that fails with a wait keeps everyone away for the wait. */
-    assert_false(admit_peek(a.region, rig_candidate(rig_model(&a.rig, "other"), "a"), &r));
+    assert_false(admit_peek(a.region, rig_candidate(rig_model(&a.rig, "other"), "a"), 0, &r));
     rig_pass_ms(&a.rig, 1300);
     take(&a, &ticket);
     assert_true(ticket.pair.trial);
@@ -580,13 +580,13 @@ static void counts_over_processes(void **state)
     (void)state;
     begin(&a);
     struct gws_region x = fixture_worker(&a.rig.f), y = fixture_worker(&a.rig.f);
-    assert_int_equal(admit_take(&x, a.c, &one, &r), 0);
-    assert_int_equal(admit_take(&y, a.c, &two, &r), 0);
-    assert_int_equal(admit_take(&x, a.c, &three, &r), 1);
+    assert_int_equal(admit_take(&x, a.c, 0, &one, &r), 0);
+    assert_int_equal(admit_take(&y, a.c, 0, &two, &r), 0);
+    assert_int_equal(admit_take(&x, a.c, 0, &three, &r), 1);
     assert_int_equal(r.why, REFUSAL_FULL);
     gws_slot_reap(a.region, y.slot, true, gws_clock_ms(a.region));
     assert_int_equal(gws_gate_sum(a.region, a.t->endpoint), 1);
-    assert_int_equal(admit_take(&x, a.c, &three, &r), 0);
+    assert_int_equal(admit_take(&x, a.c, 0, &three, &r), 0);
     admit_release(&x, &one);
     admit_release(&x, &three);
     gws_region_close(&x);

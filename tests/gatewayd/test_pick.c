@@ -1,16 +1,13 @@
 /*
  * Choosing: exactly by weight over all processes together, and over those that are left when one is out; lowest
- * priority first; never one that was tried; a pinned one or none.
+ * priority first; never one that was tried, or only those, when their time has come; a pinned one or none; nobody who
+ * does not understand.
  */
 
-#include "tests/gatewayd/rig.h"
+#include "tests/gatewayd/choice.h"
 
-#include "gatewayd/pick.h"
 #include "libshm/gate.h"
-#include "libshm/order.h"
 #include "libshm/ticket.h"
-
-enum { BY = 1000 };
 
 static const char text[] =
     "state: /tmp/x\n"
@@ -27,43 +24,6 @@ static const char text[] =
     "  tiers: {endpoints: [third, second, a, b]}\n"
     "  one: {endpoints: [a]}\n";
 
-struct choice {
-    uint8_t tries[8];
-    struct pick_state state;
-    struct ticket ticket;
-    uint32_t index;
-};
-
-static void fresh(struct choice *c)
-{
-    *c = (struct choice){.state = {.pinned = -1}, .index = 77};
-    c->state.tries = c->tries;
-}
-
-/* Who is chosen by a request that knows nothing yet and is over at once; '-' for nobody. */
-static char choose(struct gws_region *region, const struct plan_model *model)
-{
-    struct choice c;
-
-    fresh(&c);
-    if (pick_take(region, model, &c.state, &c.ticket, &c.index) != 0) {
-        assert_null(c.ticket.candidate);
-        assert_int_equal(c.index, 77);
-        return '-';
-    }
-    assert_ptr_equal(c.ticket.candidate, &model->candidates[c.index]);
-    assert_int_equal(c.tries[c.index], 0); /* counting tries is the request's own business */
-    admit_release(region, &c.ticket);
-    return model->candidates[c.index].target->conf->name[0];
-}
-
-static void out(struct rig *rig, const char *name)
-{
-    for (uint32_t i = 0; i < rig->plan->target_count; i++)
-        if (strcmp(rig->plan->targets[i].conf->name, name) == 0)
-            gws_order_drain(rig->region, rig->plan->targets[i].row, 1, BY);
-}
-
 /* Of every `round` choices in turn, by two processes in any order, each has its exact share. */
 static void assert_shares(struct rig *rig, const char *model, size_t round, const char *shares)
 {
@@ -76,7 +36,7 @@ static void assert_shares(struct rig *rig, const char *model, size_t round, cons
         snprintf(wanted, sizeof wanted, "%s", shares);
         for (size_t i = 0; i < round; i++) {
             random ^= random << 13, random ^= random >> 17, random ^= random << 5;
-            char who = choose(random & 1 ? &x : &y, m);
+            char who = choice_of(random & 1 ? &x : &y, m);
             char *place = strchr(wanted, who);
             got[i] = who;
             if (!place)
@@ -110,15 +70,15 @@ static void divides_the_share_of_one_that_is_out(void **state)
 
     (void)state;
     rig_open(&rig, text);
-    out(&rig, "a");
+    choice_out(&rig, "a");
     assert_shares(&rig, "two", 3, "bbb");
     assert_shares(&rig, "three", 3, "bcc");
     assert_shares(&rig, "even", 2, "bc");
-    out(&rig, "c");
+    choice_out(&rig, "c");
     assert_shares(&rig, "three", 3, "bbb");
-    out(&rig, "b");
-    assert_int_equal(choose(rig.region, rig_model(&rig, "three")), '-');
-    assert_int_equal(choose(rig.region, rig_model(&rig, "one")), '-');
+    choice_out(&rig, "b");
+    assert_int_equal(choice_of(rig.region, rig_model(&rig, "three")), '-');
+    assert_int_equal(choice_of(rig.region, rig_model(&rig, "one")), '-');
     rig_close(&rig);
 }
 
@@ -130,14 +90,14 @@ static void keeps_to_priorities(void **state)
     rig_open(&rig, text);
     const struct plan_model *m = rig_model(&rig, "tiers");
     assert_shares(&rig, "tiers", 4, "aaab");
-    out(&rig, "a");
+    choice_out(&rig, "a");
     assert_shares(&rig, "tiers", 2, "bb");
-    out(&rig, "b");
-    assert_int_equal(choose(rig.region, m), 's');
-    out(&rig, "second");
-    assert_int_equal(choose(rig.region, m), 't');
-    out(&rig, "third");
-    assert_int_equal(choose(rig.region, m), '-');
+    choice_out(&rig, "b");
+    assert_int_equal(choice_of(rig.region, m), 's');
+    choice_out(&rig, "second");
+    assert_int_equal(choice_of(rig.region, m), 't');
+    choice_out(&rig, "third");
+    assert_int_equal(choice_of(rig.region, m), '-');
     rig_close(&rig);
 }
 
@@ -151,13 +111,13 @@ static void passes_over_the_full(void **state)
     rig_open(&rig, text);
     const struct plan_model *m = rig_model(&rig, "two");
     do {
-        fresh(&busy);
-        assert_int_equal(pick_take(rig.region, m, &busy.state, &busy.ticket, &busy.index), 0);
+        choice_fresh(&busy);
+        assert_int_equal(pick_take(rig.region, m, &busy.state, PICK_UNTRIED, &busy.ticket, &busy.index), 0);
         if (busy.index != 0)
             admit_release(rig.region, &busy.ticket);
     } while (busy.index != 0);
     for (int i = 0; i < 8; i++)
-        assert_int_equal(choose(rig.region, m), 'b');
+        assert_int_equal(choice_of(rig.region, m), 'b');
     admit_release(rig.region, &busy.ticket);
     assert_shares(&rig, "two", 4, "aaab");
     rig_close(&rig);
@@ -173,17 +133,17 @@ static void asks_each_once(void **state)
     rig_open(&rig, text);
     const struct plan_model *m = rig_model(&rig, "tiers");
     for (int round = 0; round < 20; round++) {
-        fresh(&c);
+        choice_fresh(&c);
         for (uint32_t n = 0; n < m->candidate_count; n++) {
             assert_true(pick_possible(rig.region, m, &c.state));
-            assert_int_equal(pick_take(rig.region, m, &c.state, &c.ticket, &c.index), 0);
-            assert_int_equal(c.tries[c.index]++, 0);
+            assert_int_equal(pick_take(rig.region, m, &c.state, PICK_UNTRIED, &c.ticket, &c.index), 0);
+            assert_int_equal(c.marks[c.index].tries, 1);
             if (n >= 2)
                 assert_int_equal(c.index, n); /* the second tier, then the third */
             admit_release(rig.region, &c.ticket);
         }
         assert_false(pick_possible(rig.region, m, &c.state));
-        assert_int_equal(pick_take(rig.region, m, &c.state, &c.ticket, &c.index), 1);
+        assert_int_equal(pick_take(rig.region, m, &c.state, PICK_UNTRIED, &c.ticket, &c.index), 1);
     }
     rig_close(&rig);
 }
@@ -201,9 +161,9 @@ static void finds_the_lightest(void **state)
                    "  - {name: light, url: \"http://127.0.0.1:2/v1\", key: none, weight: 1}\n"
                    "models: {m: {}}\n");
     const struct plan_model *m = rig_model(&rig, "m");
-    fresh(&c);
-    c.tries[0] = 1;
-    assert_int_equal(pick_take(rig.region, m, &c.state, &c.ticket, &c.index), 0);
+    choice_fresh(&c);
+    c.marks[0].tries = 1;
+    assert_int_equal(pick_take(rig.region, m, &c.state, PICK_UNTRIED, &c.ticket, &c.index), 0);
     assert_int_equal(c.index, 1);
     admit_release(rig.region, &c.ticket);
     rig_close(&rig);
@@ -220,23 +180,23 @@ static void keeps_to_a_pin(void **state)
     uint64_t ticket = gws_ticket_peek(rig.region, m->tiers[0].ticket_row);
     for (int pin = 0; pin < 4; pin++) {
         for (int round = 0; round < 5; round++) {
-            fresh(&c);
+            choice_fresh(&c);
             c.state.pinned = pin;
             assert_true(pick_possible(rig.region, m, &c.state));
-            assert_int_equal(pick_take(rig.region, m, &c.state, &c.ticket, &c.index), 0);
+            assert_int_equal(pick_take(rig.region, m, &c.state, PICK_UNTRIED, &c.ticket, &c.index), 0);
             assert_int_equal(c.index, pin);
             admit_release(rig.region, &c.ticket);
         }
-        c.tries[pin] = 1;
+        c.marks[pin].tries = 1;
         assert_false(pick_possible(rig.region, m, &c.state));
-        assert_int_equal(pick_take(rig.region, m, &c.state, &c.ticket, &c.index), 1);
+        assert_int_equal(pick_take(rig.region, m, &c.state, PICK_UNTRIED, &c.ticket, &c.index), 1);
     }
     assert_int_equal(gws_ticket_peek(rig.region, m->tiers[0].ticket_row), ticket); /* it took nobody's turn */
-    fresh(&c);
+    choice_fresh(&c);
     c.state.pinned = 0;
-    out(&rig, "a");
+    choice_out(&rig, "a");
     assert_false(pick_possible(rig.region, m, &c.state));
-    assert_int_equal(pick_take(rig.region, m, &c.state, &c.ticket, &c.index), 1);
+    assert_int_equal(pick_take(rig.region, m, &c.state, PICK_UNTRIED, &c.ticket, &c.index), 1);
     rig_close(&rig);
 }
 
@@ -250,11 +210,11 @@ static void possible_takes_nothing(void **state)
     rig_open(&rig, text);
     const struct plan_model *m = rig_model(&rig, "two");
     const struct plan_target *a = m->candidates[0].target;
-    fresh(&c);
+    choice_fresh(&c);
     uint64_t now = gws_clock_ms(rig.region);
     for (uint32_t i = 0; i < a->breaker.failures; i++)
         gws_breaker_probe_failed(rig.region, a->row, &a->breaker, now, 0);
-    out(&rig, "b");
+    choice_out(&rig, "b");
     assert_false(pick_possible(rig.region, m, &c.state));
     rig_pass_ms(&rig, 60000);
     uint64_t word = gws_breaker_word(rig.region, a->row);
@@ -263,6 +223,104 @@ static void possible_takes_nothing(void **state)
     assert_int_equal(gws_breaker_word(rig.region, a->row), word);
     assert_int_equal(gws_ticket_peek(rig.region, m->tiers[0].ticket_row), ticket);
     assert_int_equal(gws_gate_sum(rig.region, a->endpoint), 0);
+    rig_close(&rig);
+}
+
+/* Again: only who was tried, who may be tried more often, and whose moment has come; in the order of any choice. */
+static void asks_again(void **state)
+{
+    struct rig rig;
+    struct choice c;
+
+    (void)state;
+    rig_open(&rig, text);
+    const struct plan_model *m = rig_model(&rig, "tiers"); /* a, b | second | third */
+    choice_fresh(&c);
+    rig_pass_ms(&rig, 1000);
+    uint64_t now = gws_clock_ms(rig.region);
+    assert_int_equal(choice_take(rig.region, m, &c, PICK_AGAIN), '-');
+    c.marks[2] = (struct pick_mark){.tries = 1, .again_at = now - 1};
+    assert_int_equal(choice_take(rig.region, m, &c, PICK_AGAIN), 's');
+    assert_int_equal(c.marks[2].tries, 2);
+    admit_release(rig.region, &c.ticket);
+    c.marks[1] = (struct pick_mark){.tries = 2};
+    assert_int_equal(choice_take(rig.region, m, &c, PICK_AGAIN), 'b');
+    admit_release(rig.region, &c.ticket);
+    assert_int_equal(choice_take(rig.region, m, &c, PICK_AGAIN), 's'); /* b was tried three times */
+    admit_release(rig.region, &c.ticket);
+    assert_int_equal(choice_take(rig.region, m, &c, PICK_AGAIN), '-');
+    c.marks[2] = (struct pick_mark){.tries = 1, .again_at = now + 60000};
+    assert_int_equal(choice_take(rig.region, m, &c, PICK_AGAIN), '-');
+    rig_pass_ms(&rig, 60000);
+    assert_int_equal(choice_take(rig.region, m, &c, PICK_AGAIN), 's');
+    admit_release(rig.region, &c.ticket);
+    c.marks[2].barred = true;
+    assert_int_equal(choice_take(rig.region, m, &c, PICK_AGAIN), '-');
+    assert_int_equal(choice_take(rig.region, m, &c, PICK_UNTRIED), 'a');
+    admit_release(rig.region, &c.ticket);
+    c.marks[3].barred = true;
+    assert_int_equal(choice_take(rig.region, m, &c, PICK_UNTRIED), '-');
+    rig_close(&rig);
+}
+
+static void keeps_to_those_who_understand(void **state)
+{
+    struct rig rig;
+    struct choice c;
+
+    (void)state;
+    rig_open(&rig, "state: /tmp/x\n"
+                   "endpoints:\n"
+                   "  - {name: a, url: \"http://127.0.0.1:1/v1\", key: none}\n"
+                   "  - {name: b, url: \"http://127.0.0.1:2/v1\", key: none, dialects: [anthropic]}\n"
+                   "  - {name: c, url: \"http://127.0.0.1:3/v1\", key: none, dialects: [openai, anthropic], "
+                   "priority: 2}\n"
+                   "models: {m: {}, only: {endpoints: [a]}}\n");
+    const struct plan_model *m = rig_model(&rig, "m"), *only = rig_model(&rig, "only");
+    for (int i = 0; i < 4; i++) {
+        choice_fresh(&c);
+        c.state.dialect = CONF_DIALECT_ANTHROPIC;
+        assert_true(pick_any(m, &c.state));
+        assert_int_equal(choice_take(rig.region, m, &c, PICK_UNTRIED), 'b');
+        admit_release(rig.region, &c.ticket);
+        assert_int_equal(choice_take(rig.region, m, &c, PICK_UNTRIED), 'c');
+        admit_release(rig.region, &c.ticket);
+        assert_int_equal(choice_take(rig.region, m, &c, PICK_UNTRIED), '-');
+        choice_fresh(&c);
+        c.state.dialect = CONF_DIALECT_OPENAI;
+        assert_int_equal(choice_take(rig.region, m, &c, PICK_UNTRIED), 'a');
+        admit_release(rig.region, &c.ticket);
+    }
+    choice_fresh(&c);
+    c.state.dialect = CONF_DIALECT_ANTHROPIC;
+    assert_false(pick_any(only, &c.state));
+    assert_false(pick_possible(rig.region, only, &c.state));
+    c.state.dialect = 0;
+    assert_true(pick_any(only, &c.state));
+    rig_close(&rig);
+}
+
+/* What a try costs by estimate decides who can take it. */
+static void charges_tokens(void **state)
+{
+    struct rig rig;
+    struct choice c;
+
+    (void)state;
+    rig_open(&rig, "state: /tmp/x\n"
+                   "endpoints:\n"
+                   "  - {name: a, url: \"http://127.0.0.1:1/v1\", key: none, limits: {tpm: 100}}\n"
+                   "  - {name: b, url: \"http://127.0.0.1:2/v1\", key: none, priority: 2}\n"
+                   "models: {m: {}}\n");
+    const struct plan_model *m = rig_model(&rig, "m");
+    static const char wanted[] = "aabbab";
+    static const uint64_t tokens[] = {30, 40, 40, 90, 29, 10};
+    for (size_t i = 0; i < 6; i++) {
+        choice_fresh(&c);
+        c.state.tokens = tokens[i];
+        assert_int_equal(choice_take(rig.region, m, &c, PICK_UNTRIED), wanted[i]);
+        admit_release(rig.region, &c.ticket);
+    }
     rig_close(&rig);
 }
 
@@ -277,6 +335,9 @@ int main(void)
         cmocka_unit_test(finds_the_lightest),
         cmocka_unit_test(keeps_to_a_pin),
         cmocka_unit_test(possible_takes_nothing),
+        cmocka_unit_test(asks_again),
+        cmocka_unit_test(keeps_to_those_who_understand),
+        cmocka_unit_test(charges_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

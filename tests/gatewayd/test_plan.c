@@ -1,6 +1,7 @@
 /*
  * The plan: schedules that are smooth and exact, tiers by priority, a model's own timeouts, rows that are found again
- * by the next plan, limits, keys that cannot be read, a region that is too small.
+ * by the next plan, limits of endpoints and accounts, maintenance hours, keys that cannot be read, a region that is too
+ * small.
  */
 
 #include "tests/gatewayd/rig.h"
@@ -121,9 +122,9 @@ static void binds_endpoints(void **state)
     assert_int_equal(info.endpoint, a->endpoint);
     assert_int_equal(info.max_concurrent, 7);
     assert_int_equal(info.config, rig.plan->generation);
-    assert_int_equal(a->account_row, b->account_row);
-    assert_int_not_equal(a->account_row, late->account_row);
-    assert_true(gws_name_domain_read(rig.region, a->account_row, &info));
+    assert_int_equal(a->account->row, b->account->row);
+    assert_int_not_equal(a->account->row, late->account->row);
+    assert_true(gws_name_domain_read(rig.region, a->account->row, &info));
     assert_string_equal(info.name, "both");
     assert_int_not_equal(a->endpoint, b->endpoint);
 
@@ -152,17 +153,138 @@ static void binds_limits(void **state)
     (void)state;
     rig_open(&rig, rich);
     const struct plan_target *late = &rig.plan->targets[0], *a = &rig.plan->targets[1], *b = &rig.plan->targets[2];
-    assert_int_equal(late->rpm_row, PLAN_NO_ROW);
-    assert_int_equal(a->rpm.interval, UINT64_C(16000000000));
-    assert_int_equal(a->rpm.burst, 60 * a->rpm.interval);
-    assert_int_equal(b->rpm.interval, UINT64_C(9600000000));
-    assert_int_equal(b->rpm.burst, 5 * b->rpm.interval);
-    assert_int_not_equal(a->rpm_row, b->rpm_row);
-    assert_true(gws_name_limit_read(rig.region, a->rpm_row, &info));
+    assert_int_equal(late->limits.rpm_row, PLAN_NO_ROW);
+    assert_int_equal(a->limits.rpm.interval, UINT64_C(16000000000));
+    assert_int_equal(a->limits.rpm.burst, 60 * a->limits.rpm.interval);
+    assert_int_equal(b->limits.rpm.interval, UINT64_C(9600000000));
+    assert_int_equal(b->limits.rpm.burst, 5 * b->limits.rpm.interval);
+    assert_int_not_equal(a->limits.rpm_row, b->limits.rpm_row);
+    assert_true(gws_name_limit_read(rig.region, a->limits.rpm_row, &info));
     assert_string_equal(info.name, "endpoint/a/rpm");
-    assert_true(gws_limit_read(rig.region, b->rpm_row, &published, &word));
-    assert_int_equal(published.interval, b->rpm.interval);
-    assert_int_equal(published.burst, b->rpm.burst);
+    assert_true(gws_limit_read(rig.region, b->limits.rpm_row, &published, &word));
+    assert_int_equal(published.interval, b->limits.rpm.interval);
+    assert_int_equal(published.burst, b->limits.rpm.burst);
+    rig_close(&rig);
+}
+
+static void assert_limit(struct gws_region *region, uint32_t row, const struct gws_limit_rules *rules, const char *name)
+{
+    struct gws_limit_rules published;
+    struct gws_name_info info;
+    uint64_t word;
+
+    assert_true(gws_name_limit_read(region, row, &info));
+    assert_string_equal(info.name, name);
+    assert_true(gws_limit_read(region, row, &published, &word));
+    assert_int_equal(published.interval, rules->interval);
+    assert_int_equal(published.burst, rules->burst);
+}
+
+static void assert_daily(struct gws_region *region, uint32_t row, uint64_t limit, const char *name)
+{
+    struct gws_name_info info;
+    struct gws_quota_info quota;
+
+    assert_true(gws_name_quota_read(region, row, &info));
+    assert_string_equal(info.name, name);
+    assert_true(gws_quota_read(region, row, &quota));
+    assert_int_equal(quota.rules.limit, limit);
+    assert_int_equal(quota.rules.zone_minutes, 0);
+}
+
+/* Requests and tokens a minute, requests a day, of an endpoint and of all endpoints of an account together. */
+static void binds_every_limit(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_open(&rig, "state: /tmp/x\n"
+                   "endpoints:\n"
+                   "  - {name: a, url: \"http://127.0.0.1:1/v1\", key: none, account: x,\n"
+                   "     limits: {rpm: 60, burst: 3, tpm: 6000, rpd: 11}}\n"
+                   "  - {name: b, url: \"http://127.0.0.1:2/v1\", key: none, account: x}\n"
+                   "  - {name: c, url: \"http://127.0.0.1:3/v1\", key: none, limits: {tpm: 600, burst: 100}}\n"
+                   "  - {name: free, url: \"http://127.0.0.1:4/v1\", key: none}\n"
+                   "accounts: {x: {limits: {rpm: 120, tpm: 12000, rpd: 22}}}\n");
+    const struct plan_target *t = rig.plan->targets;
+    const struct plan_limits *a = &t[0].limits, *b = &t[1].limits, *c = &t[2].limits, *x = &t[0].account->limits;
+    assert_ptr_equal(t[0].account, t[1].account);
+    assert_limit(rig.region, a->rpm_row, &a->rpm, "endpoint/a/rpm");
+    assert_limit(rig.region, a->tpm_row, &a->tpm, "endpoint/a/tpm");
+    assert_daily(rig.region, a->rpd_row, 11, "endpoint/a/rpd");
+    assert_limit(rig.region, x->rpm_row, &x->rpm, "account/x/rpm");
+    assert_limit(rig.region, x->tpm_row, &x->tpm, "account/x/tpm");
+    assert_daily(rig.region, x->rpd_row, 22, "account/x/rpd");
+    assert_int_equal(a->rpm.burst, 3 * a->rpm.interval);
+    assert_int_equal(a->tpm.interval, UINT64_C(160000000)); /* a hundred a second, in sixteenths of a nanosecond */
+    assert_int_equal(a->tpm.burst, 6000 * a->tpm.interval);
+    assert_int_equal(c->tpm.burst, 100 * c->tpm.interval);
+    assert_int_equal(x->rpm.burst, 120 * x->rpm.interval);
+    assert_true(b->rpm_row == PLAN_NO_ROW && b->tpm_row == PLAN_NO_ROW && b->rpd_row == PLAN_NO_ROW);
+    assert_true(t[0].limited && t[1].limited && t[2].limited && !t[3].limited);
+    rig_close(&rig);
+}
+
+static void binds_what_bears_on_choosing(void **state)
+{
+    struct rig rig;
+    struct gws_name_info info;
+
+    (void)state;
+    rig_open(&rig, "state: /tmp/x\n"
+                   "endpoints:\n"
+                   "  - {name: a, url: \"http://127.0.0.1:1/v1\", key: none, max_concurrent: 7, slow_start: 30s,\n"
+                   "     dialects: [anthropic, openai]}\n"
+                   "  - {name: b, url: \"http://127.0.0.1:2/v1\", key: none, adaptive: false}\n"
+                   "models: {m: {}, n: {}}\n");
+    const struct plan_target *a = &rig.plan->targets[0], *b = &rig.plan->targets[1];
+    assert_int_equal(a->adaptive.max, 7);
+    assert_int_equal(b->adaptive.max, 0);
+    assert_int_equal(a->slow_start_ms, 30000);
+    assert_int_equal(b->slow_start_ms, 0);
+    assert_int_equal(a->dialects, CONF_DIALECT_OPENAI | CONF_DIALECT_ANTHROPIC);
+    assert_int_equal(b->dialects, CONF_DIALECT_OPENAI);
+    assert_true(gws_name_model_read(rig.region, rig_model(&rig, "n")->estimate_row, &info));
+    assert_string_equal(info.name, "n");
+    assert_true(gws_name_model_read(rig.region, rig.plan->pool->estimate_row, &info));
+    assert_string_equal(info.name, "*");
+    assert_int_not_equal(rig_model(&rig, "m")->estimate_row, rig_model(&rig, "n")->estimate_row);
+    rig_close(&rig);
+}
+
+static bool maintained(const struct plan_target *t, unsigned hour, unsigned minute, unsigned ms)
+{
+    const uint64_t days = UINT64_C(20000) * 86400000;
+    return plan_maintained(t, days + (hour * 60 + minute) * UINT64_C(60000) + ms);
+}
+
+/* From the first minute to before the last, on every day, and around midnight. */
+static void knows_maintenance_hours(void **state)
+{
+    struct rig rig;
+
+    (void)state;
+    rig_open(&rig, "state: /tmp/x\n"
+                   "endpoints:\n"
+                   "  - {name: a, url: \"http://127.0.0.1:1/v1\", key: none,\n"
+                   "     maintenance: [\"02:00-04:30 UTC\", \"23:00-01:15 UTC\", \"22:00-22:01 UTC\"]}\n"
+                   "  - {name: b, url: \"http://127.0.0.1:2/v1\", key: none, maintenance: [\"12:00-24:00 UTC\"]}\n"
+                   "  - {name: c, url: \"http://127.0.0.1:3/v1\", key: none}\n");
+    const struct plan_target *a = &rig.plan->targets[0], *b = &rig.plan->targets[1], *c = &rig.plan->targets[2];
+    assert_false(maintained(a, 1, 59, 59999));
+    assert_true(maintained(a, 2, 0, 0));
+    assert_true(maintained(a, 4, 29, 59999));
+    assert_false(maintained(a, 4, 30, 0));
+    assert_false(maintained(a, 22, 59, 59999));
+    assert_true(maintained(a, 23, 0, 0));
+    assert_true(maintained(a, 23, 59, 59999));
+    assert_true(maintained(a, 0, 0, 0));
+    assert_true(maintained(a, 1, 14, 59999));
+    assert_false(maintained(a, 1, 15, 0));
+    assert_true(maintained(a, 22, 0, 30000) && !maintained(a, 22, 1, 0));
+    assert_true(maintained(b, 12, 0, 0) && maintained(b, 23, 59, 59999));
+    assert_false(maintained(b, 11, 59, 59999) || maintained(b, 0, 0, 0));
+    assert_false(maintained(c, 12, 0, 0));
     rig_close(&rig);
 }
 
@@ -256,8 +378,8 @@ static void finds_rows_again(void **state)
     const struct plan_target *b2 = &next->targets[0], *a2 = &next->targets[2];
     assert_int_equal(b2->row, b->row);
     assert_int_equal(b2->endpoint, b->endpoint);
-    assert_int_equal(b2->rpm_row, b->rpm_row);
-    assert_int_equal(b2->account_row, b->account_row);
+    assert_int_equal(b2->limits.rpm_row, b->limits.rpm_row);
+    assert_int_equal(b2->account->row, b->account->row);
     assert_int_not_equal(a2->row, a->row); /* another url is another endpoint */
     assert_int_not_equal(a2->endpoint, a->endpoint);
     assert_int_equal(rig_candidate(&next->models[0], "b")->pair_row,
@@ -289,13 +411,13 @@ static void rescales_debts(void **state)
                    "endpoints: [{name: a, url: \"http://127.0.0.1:1/v1\", key: none, limits: {rpm: 60}}]\n");
     const struct plan_target *a = &rig.plan->targets[0];
     uint64_t now = gws_clock_ns(rig.region);
-    assert_int_equal(gws_limit_take(rig.region, a->rpm_row, &a->rpm, 30, now, &retry), GWS_LIMIT_TAKEN);
-    assert_true(gws_limit_read(rig.region, a->rpm_row, &rules, &before));
+    assert_int_equal(gws_limit_take(rig.region, a->limits.rpm_row, &a->limits.rpm, 30, now, &retry), GWS_LIMIT_TAKEN);
+    assert_true(gws_limit_read(rig.region, a->limits.rpm_row, &rules, &before));
     struct conf *conf = rig_conf("state: /tmp/x\n"
                                  "endpoints: [{name: a, url: \"http://127.0.0.1:1/v1\", key: none, "
                                  "limits: {rpm: 6}}]\n");
     struct plan *next = rig_plan(rig.region, conf, 2);
-    assert_true(gws_limit_read(rig.region, next->targets[0].rpm_row, &rules, &after));
+    assert_true(gws_limit_read(rig.region, next->targets[0].limits.rpm_row, &rules, &after));
     assert_int_equal(rules.interval, UINT64_C(160000000000));
     /* Thirty at one a second became thirty at one in ten, but for what has decayed meanwhile. */
     assert_true(after > now * 16 + 29 * rules.interval && after <= now * 16 + 30 * rules.interval);
@@ -322,7 +444,8 @@ static void assert_refused(struct gws_region *region, const char *text, const ch
 static void refuses_what_it_cannot_bind(void **state)
 {
     struct fixture f;
-    struct gws_dims dims = {.slots = 8, .guests = 1, .domains = 4, .endpoints = 2, .limits = 1, .events = 16};
+    struct gws_dims dims = {.slots = 8, .guests = 1, .domains = 4, .endpoints = 2, .limits = 1, .events = 16,
+                            .quotas = 1};
 
     (void)state;
     assert_int_equal(secret_setup(), 0);
@@ -345,6 +468,20 @@ static void refuses_what_it_cannot_bind(void **state)
                    "endpoints: [{name: x1, url: \"http://h/1\", key: none, limits: {rpm: 1}},\n"
                    "            {name: x2, url: \"http://h/2\", key: none, limits: {rpm: 1}, account: x1}]\n",
                    "rate limit of endpoint 'x2'");
+    assert_refused(&f.region,
+                   "state: /tmp/x\n"
+                   "endpoints: [{name: x1, url: \"http://h/1\", key: none, limits: {rpm: 1}}]\n"
+                   "accounts: {x1: {limits: {tpm: 1}}}\n", "token limit of account 'x1'");
+    assert_refused(&f.region,
+                   "state: /tmp/x\n"
+                   "endpoints: [{name: x1, url: \"http://h/1\", key: none, limits: {rpd: 1}}]\n"
+                   "accounts: {x1: {limits: {rpd: 1}}}\n", "daily limit of endpoint 'x1'");
+    assert_refused(&f.region,
+                   "state: /tmp/x\n"
+                   "endpoints: [{name: x1, url: \"http://h/1\", key: none, account: an-account-whose-name-is-of-more-"
+                   "characters-than-there-is-room-for-when-what-it-is-limited-to-stands-behind-it-as-well-as-bef}]\n"
+                   "accounts: {an-account-whose-name-is-of-more-characters-than-there-is-room-for-when-what-it-is-"
+                   "limited-to-stands-behind-it-as-well-as-bef: {limits: {rpm: 1}}}\n", "with a name of that length");
     assert_refused(&f.region,
                    "state: /tmp/x\nendpoints: [{name: x1, url: \"http://h/1\", key: none}]\n"
                    "models: {m1: {}, m2: {}, m3: {}}\n", "no room for model");
@@ -380,7 +517,9 @@ static void sizes_regions(void **state)
     assert_true(gws_region_size(&dims) > 0);
     assert_true(dims.domains >= 2 * (3 + 2 + 3 + 2 + 3)); /* endpoints, accounts, pairs of both models and the pool */
     assert_true(dims.endpoints >= 2 * 3);
-    assert_true(dims.limits >= 2 * 2);
+    assert_true(dims.limits >= 2 * 2 * (3 + 2)); /* requests and tokens, of endpoints and accounts */
+    assert_true(dims.quotas >= 2 * (3 + 2));
+    assert_true(dims.models >= 2 * 3);
     assert_true(dims.slots >= 2 * conf->workers + dims.guests + 2);
     conf->workers = 100000;
     dims = plan_dims(conf);
@@ -397,6 +536,9 @@ int main(void)
         cmocka_unit_test(schedules_within_their_bounds),
         cmocka_unit_test(binds_endpoints),
         cmocka_unit_test(binds_limits),
+        cmocka_unit_test(binds_every_limit),
+        cmocka_unit_test(binds_what_bears_on_choosing),
+        cmocka_unit_test(knows_maintenance_hours),
         cmocka_unit_test(lays_out_tiers),
         cmocka_unit_test(overrides_timeouts),
         cmocka_unit_test(finds_rows_again),

@@ -13,17 +13,18 @@ enum { BY = 1000 };
 static const char text[] =
     "state: /tmp/x\n"
     "endpoints:\n"
-    "  - {name: a, url: \"http://127.0.0.1:1/v1\", key: none, max_concurrent: 1, limits: {rpm: 60, burst: 1},\n"
-    "     breaker: {half_open: 1}}\n"
-    "  - {name: b, url: \"http://127.0.0.1:2/v1\", key: none}\n"
-    "models: {m: {}}\n";
+    "  - {name: a, url: \"http://127.0.0.1:1/v1\", key: none, max_concurrent: 1, limits: {rpm: 60, burst: 2},\n"
+    "     breaker: {half_open: 1, successes: 3}}\n"
+    "  - {name: b, url: \"http://127.0.0.1:2/v1\", key: none, dialects: [openai, anthropic]}\n"
+    "  - {name: c, url: \"http://127.0.0.1:3/v1\", key: none, limits: {rpd: 5}}\n"
+    "models: {m: {endpoints: [a, b]}, fallback: {endpoints: [c]}}\n";
 
 struct scene {
     struct rig rig;
     struct gws_region *region;
     const struct plan_model *m;
     const struct plan_candidate *a, *b;
-    uint8_t tries[2];
+    struct pick_mark marks[2];
     struct verdict last[2];
     struct pick_state state;
     struct survey survey;
@@ -40,7 +41,7 @@ static void begin(struct scene *s)
     s->m = rig_model(&s->rig, "m");
     s->a = rig_candidate(s->m, "a");
     s->b = rig_candidate(s->m, "b");
-    s->state = (struct pick_state){s->tries, -1};
+    s->state = (struct pick_state){.marks = s->marks, .pinned = -1};
     s->now = gws_clock_ms(s->region);
 }
 
@@ -51,12 +52,10 @@ static void end(struct scene *s)
 }
 
 /* The document, with a "#" for every wait, because time goes on. */
-static const char *make(struct scene *s)
+static const char *shown(struct scene *s)
 {
     size_t count = 0;
 
-    buf_clear(&s->json);
-    assert_int_equal(survey_make(s->region, s->m, &s->state, s->last, &s->survey, &s->json), 0);
     assert_int_equal(buf_add(&s->json, "", 1), 0);
     char *to = buf_at(&s->json);
     for (const char *at = to; (*to = *at) != '\0'; to++) {
@@ -70,6 +69,13 @@ static const char *make(struct scene *s)
         *++to = '#';
     }
     return buf_at(&s->json);
+}
+
+static const char *make(struct scene *s)
+{
+    buf_clear(&s->json);
+    assert_int_equal(survey_make(s->region, s->m, &s->state, s->last, &s->survey, &s->json), 0);
+    return shown(s);
 }
 
 /* Half a second is given to the clock between the setting and the reading of a wait. */
@@ -111,7 +117,7 @@ static void says_what_is_available_and_what_failed(void **state)
     assert_counts(&s, 0, 0, 0, 0, 0);
     assert_int_equal(s.survey.soonest_ms, -1);
 
-    s.tries[0] = s.tries[1] = 1;
+    s.marks[0].tries = s.marks[1].tries = 1;
     s.last[0] = (struct verdict){CLASS_SERVER, GWS_NO_WAIT, 503};
     s.last[1] = (struct verdict){CLASS_TRANSPORT, GWS_NO_WAIT, 0};
     assert_string_equal(make(&s), "{\"a\":\"failed: server (503)\",\"b\":\"failed: transport\"}");
@@ -127,14 +133,14 @@ static void says_who_cools(void **state)
     (void)state;
     begin(&s);
     cool(&s, s.a->pair_row, GWS_COOL_RATE, 3300);
-    cool(&s, s.b->target->account_row, GWS_COOL_QUOTA, 60300);
-    s.tries[0] = 1; /* what it is now says more than how it failed */
+    cool(&s, s.b->target->account->row, GWS_COOL_QUOTA, 60300);
+    s.marks[0].tries = 1; /* what it is now says more than how it failed */
     assert_string_equal(make(&s), "{\"a\":\"cooling #\",\"b\":\"exhausted #\"}");
     assert_wait(&s, 0, 33);
     assert_wait(&s, 1, 603);
     assert_counts(&s, 1, 2, 0, 0, 0);
     assert_soonest(&s, 3300, true);
-    cool(&s, s.a->target->account_row, GWS_COOL_AUTH, 90300);
+    cool(&s, s.a->target->account->row, GWS_COOL_AUTH, 90300);
     assert_string_equal(make(&s), "{\"a\":\"exhausted #\",\"b\":\"exhausted #\"}");
     assert_wait(&s, 0, 903);
     assert_counts(&s, 1, 1, 0, 0, 1); /* a refused credential is not a limit */
@@ -181,7 +187,7 @@ static void says_who_is_half_open(void **state)
         gws_breaker_probe_failed(s.region, s.a->pair_row, &s.a->breaker, s.now, 0);
     rig_pass_ms(&s.rig, 10000);
     s.now = gws_clock_ms(s.region);
-    assert_int_equal(admit_take(s.region, s.a, &trial, &refused), 0);
+    assert_int_equal(admit_take(s.region, s.a, 0, &trial, &refused), 0);
     assert_true(trial.pair.trial);
     gws_order_drain(s.region, s.b->target->row, s.now, BY);
     assert_string_equal(make(&s), "{\"a\":\"half_open\",\"b\":\"drained\"}");
@@ -200,15 +206,89 @@ static void says_who_is_full_or_limited(void **state)
     (void)state;
     begin(&s);
     gws_order_drain(s.region, s.b->target->row, s.now, BY);
-    assert_int_equal(admit_take(s.region, s.a, &ticket, &refused), 0);
+    assert_int_equal(admit_take(s.region, s.a, 0, &ticket, &refused), 0);
     assert_string_equal(make(&s), "{\"a\":\"full\",\"b\":\"drained\"}");
     assert_counts(&s, 0, 0, 1, 0, 1);
     assert_int_equal(s.survey.soonest_ms, -1); /* when it ends, and nobody knows when */
+    admit_release(s.region, &ticket);
+    assert_int_equal(admit_take(s.region, s.a, 0, &ticket, &refused), 0);
     admit_release(s.region, &ticket);
     assert_string_equal(make(&s), "{\"a\":\"limited #\",\"b\":\"drained\"}");
     assert_wait(&s, 0, 10);
     assert_counts(&s, 0, 1, 0, 0, 1);
     assert_soonest(&s, 1001, true);
+    end(&s);
+}
+
+/* The third refusal in a row, and the requests of a day: what a wait will not cure soon. */
+static void says_who_is_exhausted(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    for (int i = 0; i < 3; i++) {
+        cool(&s, s.a->pair_row, GWS_COOL_RATE, i < 2 ? 0 : 3300);
+        assert_string_equal(make(&s), i < 2 ? "{\"a\":\"available\",\"b\":\"available\"}"
+                                            : "{\"a\":\"exhausted #\",\"b\":\"available\"}");
+    }
+    assert_counts(&s, 0, 1, 0, 0, 0);
+    assert_int_equal(s.survey.spent, 0);
+    end(&s);
+}
+
+static void says_whose_day_is_spent(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    const struct plan_limits *l = &rig_candidate(rig_model(&s.rig, "fallback"), "c")->target->limits;
+    uint64_t real = gws_clock_real_ms();
+    gws_quota_settle(s.region, l->rpd_row, &l->rpd, 0, 5, real);
+    s.m = rig_model(&s.rig, "fallback");
+    assert_string_equal(make(&s), "{\"c\":\"exhausted #\"}");
+    assert_counts(&s, 0, 1, 0, 0, 0);
+    assert_int_equal(s.survey.spent, 1);
+    assert_soonest(&s, (int64_t)gws_quota_left_of_day(&l->rpd, real), true);
+    end(&s);
+}
+
+/* The model asked for, and those that stand in for it, whose endpoints are named with theirs. */
+static void surveys_a_chain(void **state)
+{
+    struct scene s;
+    struct pick_mark others[1] = {{.tries = 1}};
+    const struct verdict last[1] = {{CLASS_SERVER, GWS_NO_WAIT, 500}};
+    struct pick_state state_of_other = {.marks = others, .pinned = -1};
+
+    (void)state;
+    begin(&s);
+    cool(&s, s.a->pair_row, GWS_COOL_RATE, 9300);
+    s.marks[1].tries = 2;
+    s.last[1] = (struct verdict){CLASS_SILENCE, GWS_NO_WAIT, 0};
+    assert_int_equal(survey_begin(&s.survey, &s.json), 0);
+    assert_int_equal(survey_add(&s.survey, &s.json, s.region, s.m, &s.state, s.last, false), 0);
+    assert_int_equal(survey_add(&s.survey, &s.json, s.region, rig_model(&s.rig, "fallback"), &state_of_other, last,
+                                true), 0);
+    assert_int_equal(survey_end(&s.json), 0);
+    assert_string_equal(shown(&s), "{\"a\":\"cooling #\",\"b\":\"failed: silence\","
+                                   "\"c/fallback\":\"failed: server (500)\"}");
+    assert_counts(&s, 2, 1, 0, 0, 0);
+    assert_int_equal(s.survey.listed, 3);
+    assert_soonest(&s, 9300, true);
+    end(&s);
+}
+
+static void leaves_out_who_does_not_understand(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    s.state.dialect = CONF_DIALECT_ANTHROPIC;
+    assert_string_equal(make(&s), "{\"b\":\"available\"}");
+    assert_int_equal(s.survey.listed, 1);
     end(&s);
 }
 
@@ -242,6 +322,10 @@ int main(void)
         cmocka_unit_test(says_who_is_open),
         cmocka_unit_test(says_who_is_half_open),
         cmocka_unit_test(says_who_is_full_or_limited),
+        cmocka_unit_test(says_who_is_exhausted),
+        cmocka_unit_test(says_whose_day_is_spent),
+        cmocka_unit_test(surveys_a_chain),
+        cmocka_unit_test(leaves_out_who_does_not_understand),
         cmocka_unit_test(escapes_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

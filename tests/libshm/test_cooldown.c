@@ -108,6 +108,27 @@ static void test_announcements_are_no_refusals(void **state)
     fixture_close(&f);
 }
 
+/* What waiting does not cure: three refusals in a row, or a reason that says so. */
+static void test_exhausted(void **state)
+{
+    static const struct {
+        struct gws_cooldown_view view;
+        bool exhausted;
+    } cases[] = {
+        {{.reason = GWS_COOL_NONE}, false},
+        {{.reason = GWS_COOL_RATE, .streak = 2}, false},
+        {{.reason = GWS_COOL_RATE, .streak = 3}, true},
+        {{.reason = GWS_COOL_OVERLOAD, .streak = 15}, true},
+        {{.reason = GWS_COOL_QUOTA, .streak = 1}, true},
+        {{.reason = GWS_COOL_AUTH, .streak = 1}, true},
+        {{.reason = GWS_COOL_DEPLETED}, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_int_equal(gws_cooldown_exhausted(&cases[i].view), cases[i].exhausted);
+}
+
 static void test_clear(void **state)
 {
     struct fixture f;
@@ -190,6 +211,7 @@ int main(void)
         cmocka_unit_test(test_streak),
         cmocka_unit_test(test_success_during_the_wait_is_older),
         cmocka_unit_test(test_announcements_are_no_refusals),
+        cmocka_unit_test(test_exhausted),
         cmocka_unit_test(test_clear),
         cmocka_unit_test(test_generation_wraps_and_time_saturates),
         cmocka_unit_test(test_quiet_paths_write_nothing),

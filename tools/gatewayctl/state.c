@@ -12,9 +12,6 @@
 
 #include "tools/gatewayctl/times.h"
 
-/* So many refusals in a row mean that waiting as told does not help. */
-enum { STREAK_EXHAUSTED = 3 };
-
 const char *state_name(enum state_kind kind)
 {
     static const char *const names[] = {"healthy",   "degraded", "cooling",     "exhausted",
@@ -139,8 +136,7 @@ static struct state_view of_cooldown(const struct gws_cooldown_view *cooldown, u
     struct state_view view = {.kind = STATE_HEALTHY};
     if (now >= cooldown->until)
         return view;
-    bool spent = cooldown->reason == GWS_COOL_QUOTA || cooldown->reason == GWS_COOL_AUTH;
-    view.kind = spent || cooldown->streak >= STREAK_EXHAUSTED ? STATE_EXHAUSTED : STATE_COOLING;
+    view.kind = gws_cooldown_exhausted(cooldown) ? STATE_EXHAUSTED : STATE_COOLING;
     view.until_ms = left(cooldown->until, now);
     int length = snprintf(view.reason, sizeof(view.reason), "%s %s, %s", state_name(view.kind),
                           times_span(view.until_ms).text, explain_wait(cooldown->reason));

@@ -1,0 +1,155 @@
+#include "gatewayd/admit_internal.h"
+
+#include "libshm/clock.h"
+#include "libshm/gate.h"
+#include "libshm/stat.h"
+
+/*
+ * How a try went, told to each shared word that it concerns, and to no other. The breakers and cooldowns hear it at
+ * once, because others decide by them; what it cost is settled when the ticket is given back, because a stream's usage
+ * comes with its end.
+ */
+
+enum { DEPLETED_MAX_MS = 60 * 1000, AUTH_FIRST_MS = 60 * 1000, AUTH_MAX_MS = 60 * 60 * 1000 };
+
+/* What each class says about the endpoint (its connection) and about the pair (its answer), and what is counted. */
+struct effect {
+    enum gws_outcome endpoint;
+    enum gws_outcome pair;
+    enum gws_stat stat;
+    bool costs; /* something was or may have been generated, and will be paid for */
+};
+
+static const struct effect effects[] = {
+    [CLASS_OK] = {GWS_OK, GWS_OK, GWS_STAT_OK, true},
+    [CLASS_CLIENT] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_REFUSED, false},
+    [CLASS_CONTEXT] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_REFUSED, false},
+    [CLASS_AUTH] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_FAILED, false},
+    [CLASS_QUOTA] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_THROTTLED, false},
+    [CLASS_RATE] = {GWS_OK, GWS_THROTTLED, GWS_STAT_THROTTLED, false},
+    [CLASS_OVERLOAD] = {GWS_OK, GWS_FAILED, GWS_STAT_FAILED, false},
+    [CLASS_SERVER] = {GWS_OK, GWS_FAILED, GWS_STAT_FAILED, false},
+    [CLASS_INVALID] = {GWS_OK, GWS_FAILED, GWS_STAT_FAILED, true},
+    [CLASS_SILENCE] = {GWS_NEUTRAL, GWS_FAILED, GWS_STAT_FAILED, false},
+    [CLASS_TRANSPORT] = {GWS_FAILED, GWS_NEUTRAL, GWS_STAT_FAILED, false},
+    [CLASS_CUT] = {GWS_NEUTRAL, GWS_FAILED, GWS_STAT_FAILED, true},
+    [CLASS_STALE] = {GWS_NEUTRAL, GWS_NEUTRAL, GWS_STAT_RESENT, false},
+    [CLASS_LOCAL] = {GWS_NEUTRAL, GWS_NEUTRAL, GWS_STAT_ABORTED, false},
+    [CLASS_ABORT] = {GWS_NEUTRAL, GWS_NEUTRAL, GWS_STAT_ABORTED, true},
+};
+
+static void settle_cooldowns(struct gws_region *region, const struct ticket *ticket, struct verdict verdict,
+                             uint64_t now)
+{
+    static const struct gws_cooldown_rules refused_credential = {AUTH_FIRST_MS, AUTH_MAX_MS};
+    static const struct gws_cooldown_rules depleted = {0, DEPLETED_MAX_MS};
+    const struct plan_candidate *c = ticket->candidate;
+    const struct plan_target *t = c->target;
+    switch (verdict.class) {
+    case CLASS_OK:
+        gws_cooldown_success(region, c->pair_row, ticket->cool_pair, now);
+        gws_cooldown_success(region, t->account->row, ticket->cool_account, now);
+        if (verdict.wait_ms > 0)
+            gws_cooldown_hit(region, c->pair_row, &depleted, ticket->cool_pair, GWS_COOL_DEPLETED, verdict.wait_ms,
+                             now);
+        break;
+    case CLASS_RATE:
+        gws_cooldown_hit(region, c->pair_row, &t->cooldown, ticket->cool_pair, GWS_COOL_RATE, verdict.wait_ms, now);
+        break;
+    case CLASS_OVERLOAD:
+        if (verdict.wait_ms > 0)
+            gws_cooldown_hit(region, c->pair_row, &t->cooldown, ticket->cool_pair, GWS_COOL_OVERLOAD, verdict.wait_ms,
+                             now);
+        break;
+    case CLASS_QUOTA:
+        gws_cooldown_hit(region, t->account->row, &t->quota, ticket->cool_account, GWS_COOL_QUOTA, verdict.wait_ms,
+                         now);
+        break;
+    case CLASS_AUTH:
+        gws_cooldown_hit(region, t->account->row, &refused_credential, ticket->cool_account, GWS_COOL_AUTH,
+                         GWS_NO_WAIT, now);
+        break;
+    default:
+        break;
+    }
+}
+
+/* A success is looked at only when the bulkhead is cut: summing the requests in flight is not for nothing. */
+static void settle_bulkhead(struct gws_region *region, const struct plan_target *t, enum outcome_class class,
+                            uint64_t now)
+{
+    if (t->adaptive.max == 0)
+        return;
+    if (class == CLASS_OVERLOAD || class == CLASS_SILENCE)
+        gws_adapt_overload(region, t->row, &t->adaptive, now);
+    else if (class == CLASS_OK && gws_adapt_limit(region, t->row, &t->adaptive) < t->adaptive.max)
+        gws_adapt_success(region, t->row, &t->adaptive, gws_gate_sum(region, t->endpoint));
+}
+
+/* The end of a stream that had begun well: its success is told already, and a trial has already decided. */
+static void settle_late_cut(struct gws_region *region, struct ticket *ticket, uint64_t now)
+{
+    const struct plan_candidate *c = ticket->candidate;
+    ticket->succeeded = false;
+    gws_stat_count(region, c->target->endpoint, GWS_STAT_FAILED);
+    if (!ticket->pair.trial)
+        gws_breaker_report(region, c->pair_row, &c->breaker, ticket->pair, GWS_FAILED, now, 0, secret_random32());
+}
+
+static struct effect effect_of(struct verdict verdict, bool loss_known)
+{
+    struct effect effect = effects[verdict.class];
+    if (verdict.class == CLASS_OVERLOAD && verdict.status == 429) /* "slow_down": no failure, but a refusal */
+        effect.pair = GWS_THROTTLED;
+    if (loss_known && effect.endpoint == GWS_FAILED)
+        effect.endpoint = GWS_NEUTRAL;
+    if (loss_known && verdict.class == CLASS_CUT)
+        effect.pair = GWS_NEUTRAL;
+    return effect;
+}
+
+void admit_settle(struct gws_region *region, struct ticket *ticket, struct verdict verdict, bool loss_known)
+{
+    const struct plan_candidate *c = ticket->candidate;
+    if (!c)
+        return;
+    uint64_t now = gws_clock_ms(region);
+    if (ticket->settled) {
+        if (verdict.class == CLASS_CUT && ticket->succeeded)
+            settle_late_cut(region, ticket, now);
+        return;
+    }
+    ticket->settled = true;
+    ticket->succeeded = verdict.class == CLASS_OK;
+    const struct plan_target *t = c->target;
+    struct effect effect = effect_of(verdict, loss_known);
+    ticket->cost_nothing = !effect.costs;
+    bool draws = effect.endpoint == GWS_FAILED || effect.pair != GWS_OK;
+    uint32_t rnd = draws ? secret_random32() : 0;
+    gws_breaker_report(region, t->row, &t->breaker, ticket->endpoint, effect.endpoint, now, 0, rnd);
+    gws_breaker_report(region, c->pair_row, &c->breaker, ticket->pair, effect.pair, now,
+                       verdict.wait_ms > 0 ? (uint64_t)verdict.wait_ms : 0, rnd);
+    settle_cooldowns(region, ticket, verdict, now);
+    settle_bulkhead(region, t, verdict.class, now);
+    gws_stat_count(region, t->endpoint, effect.stat);
+    if (verdict.class == CLASS_OK)
+        gws_stat_last_ok(region, t->endpoint, now);
+}
+
+void admit_cost(struct ticket *ticket, uint64_t tokens)
+{
+    ticket->tokens = tokens;
+    ticket->cost_known = true;
+}
+
+void admit_release(struct gws_region *region, struct ticket *ticket)
+{
+    if (!ticket->candidate)
+        return;
+    if (!ticket->settled)
+        admit_settle(region, ticket, (struct verdict){CLASS_ABORT, GWS_NO_WAIT, 0}, false);
+    if (ticket->candidate->target->limited)
+        admit_limits_settle(region, ticket);
+    admit_give_place(region, ticket->candidate->target->endpoint);
+    *ticket = (struct ticket){0};
+}

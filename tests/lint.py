@@ -53,7 +53,6 @@ WITHOUT_TEST = {
     "gatewayd/conn": "sockets; tests/e2e sends it good, bad and slow clients",
     "gatewayd/request": "the order of the steps; tests/e2e has a scenario for each way through it",
     "gatewayd/request_say": "the words of errors and heads; tests/e2e reads every one of them",
-    "gatewayd/upstream": "libcurl; tests/e2e puts llmsim with every fault behind it",
 }
 
 # Headers that a build makes; they are not in the tree.

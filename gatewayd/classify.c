@@ -106,6 +106,13 @@ static bool is_momentary(const struct refusal *r)
     return str_eq_nocase(http_header_find(r->headers, r->count, STR("x-should-retry")), STR("true"));
 }
 
+/* Nobody asked for an encoding, so nobody can read what is wrong with the request, or whether anything is. */
+static bool is_unreadable(const struct refusal *r)
+{
+    struct str encoding = http_header_find(r->headers, r->count, STR("content-encoding"));
+    return encoding.len > 0 && !str_eq_nocase(encoding, STR("identity"));
+}
+
 /* What is one class by name and another on a closer look; the first row that holds. */
 static enum outcome_class look_closer(const struct refusal *r, enum outcome_class class)
 {
@@ -115,7 +122,7 @@ static enum outcome_class look_closer(const struct refusal *r, enum outcome_clas
     } rows[] = {
         {CLASS_RATE, CLASS_CLIENT, is_too_large},     {CLASS_RATE, CLASS_QUOTA, is_gemini_quota},
         {CLASS_RATE, CLASS_QUOTA, is_azure_quota},    {CLASS_QUOTA, CLASS_RATE, is_openrouter_rate},
-        {CLASS_CLIENT, CLASS_SERVER, is_momentary},
+        {CLASS_CLIENT, CLASS_SERVER, is_momentary},   {CLASS_CLIENT, CLASS_INVALID, is_unreadable},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].from == class && rows[i].holds(r))

@@ -4,7 +4,7 @@
  * Dropped on the way up: what concerns only this hop, what the transport writes itself, the client's own credential,
  * everything addressed to the gateway, and Accept-Encoding, because the relay must be able to read the answer. Dropped
  * on the way down: the hop's, the lengths and dates the gateway writes itself, and what would make a client trust or
- * remember the upstream in the gateway's name.
+ * obey the upstream in the gateway's name.
  */
 
 static bool any_of(struct str name, const struct str *list, size_t count)
@@ -35,12 +35,30 @@ static bool ends_going_up(struct str name)
     return any_of(name, list, sizeof list / sizeof *list) || is_gateways(name) || http_is_hop_by_hop(name);
 }
 
+/* What would make a client act in the gateway's name, or a proxy before it do so: remember, report, follow, share with
+ * another site, send a file of its own. */
+static bool is_order(struct str name)
+{
+    static const struct str list[] = {
+        {"set-cookie", 10},          {"set-cookie2", 11},        {"clear-site-data", 15},
+        {"alt-svc", 7},              {"expect-ct", 9},           {"strict-transport-security", 25},
+        {"public-key-pins", 15},     {"nel", 3},                 {"report-to", 9},
+        {"reporting-endpoints", 19}, {"location", 8},            {"refresh", 7},
+        {"sourcemap", 9},            {"service-worker-allowed", 22}, {"x-accel-redirect", 16},
+        {"x-sendfile", 10},
+    };
+    static const struct str sharing = {"access-control-", 15};
+    return any_of(name, list, sizeof list / sizeof *list) ||
+           (name.len > sharing.len && str_eq_nocase((struct str){name.at, sharing.len}, sharing));
+}
+
 static bool ends_coming_down(struct str name)
 {
-    static const struct str list[] = {{"content-length", 14}, {"date", 4},     {"x-request-id", 12}, {"set-cookie", 10},
-                                      {"alt-svc", 7},         {"server-timing", 13}, {"retry-after", 11},
-                                      {"strict-transport-security", 25}, {"location", 8}, {"refresh", 7}};
-    return any_of(name, list, sizeof list / sizeof *list) || is_gateways(name) || http_is_hop_by_hop(name);
+    static const struct str list[] = {
+        {"content-length", 14}, {"date", 4}, {"x-request-id", 12}, {"server-timing", 13}, {"retry-after", 11},
+    };
+    return any_of(name, list, sizeof list / sizeof *list) || is_gateways(name) || http_is_hop_by_hop(name) ||
+           is_order(name);
 }
 
 static bool is_ours(struct str name, const struct conf_pair *ours, size_t count)

@@ -8,6 +8,7 @@
 
 #include "gatewayd/heap.h"
 #include "gatewayd/log.h"
+#include "gatewayd/upstream_head.h"
 
 /*
  * libcurl's multi interface on the process's own loop. Three habits of it are dealt with here and nowhere else. It
@@ -17,7 +18,14 @@
  * from its own callbacks: what starts within one is only noted, and begun by upstream_turn() before the loop sleeps.
  */
 
-enum { PATHS_KEPT = 8, LOSSES_KEPT = 8, LOSS_MS = 1000, KEPT_CONNECTIONS = 4096, SHARED_STREAMS = 4 };
+enum {
+    PATHS_KEPT = 8,
+    LOSSES_KEPT = 8,
+    LOSS_MS = 1000,
+    KEPT_CONNECTIONS = 4096,
+    SHARED_STREAMS = 4,
+    REFUSAL_MS = 2000 /* for the body of a refusal whose status says it all */
+};
 
 struct kept_path {
     char *path;
@@ -32,6 +40,7 @@ struct target {
     size_t fixed_len;
     struct kept_path paths[PATHS_KEPT];
     unsigned next_path;
+    bool two;              /* may speak HTTP/2 */
     struct transfer *idle; /* with their handles, options set */
 };
 
@@ -40,6 +49,8 @@ struct watch {
     struct upstream *up;
     int wanted;       /* what libcurl asked for; the watcher itself may outlast it */
     unsigned streams; /* transfers under way that this connection has carried bytes of */
+    bool plain;       /* HTTP/1: between two answers nothing may come */
+    bool held;        /* the transfer on it is paused: it is quiet, and not idle */
     bool resting;     /* read lately; read again when the pause is over */
     struct watch *next_resting;
 };
@@ -63,6 +74,7 @@ struct upstream {
         uint64_t at;
     } losses[LOSSES_KEPT]; /* connections reported lost lately, by their local port */
     unsigned next_loss;
+    unsigned adrift; /* paused transfers that were never waited for: any quiet connection may be theirs */
 };
 
 struct transfer {
@@ -72,9 +84,13 @@ struct transfer {
     CURL *easy;
     const struct upstream_events *events;
     void *owner;
-    bool active, paused, stale, head_done, malformed, owner_aborted, local, posting, custom;
+    bool active, paused, stale, in_head, head_done, malformed, owner_aborted, local, posting, custom;
+    bool watched; /* its connection is known to on_socket() */
+    bool enough;  /* the rest of what it says does not matter */
     unsigned sends;
     unsigned interims;
+    size_t refusal_bytes;
+    struct event_timer refused;
     long local_port;
     struct watch *carrier; /* the connection's */
     CURLU *url_set;   /* what the handle was given last */
@@ -134,11 +150,22 @@ static void rest_over(struct event_timer *timer)
     }
 }
 
+/*
+ * A kept connection said something, most likely goodbye. If it was anything else, libcurl would take it for the answer
+ * to whatever is asked next, and one client would get another's; after this it sees that the connection is dead.
+ */
+static void spoken_unasked(struct watch *watch)
+{
+    event_io_watch(&watch->io, 0);
+    if (watch->plain && !watch->held && watch->up->adrift == 0)
+        shutdown(watch->io.io.fd, SHUT_RDWR);
+}
+
 static void socket_ready(struct event_io *io, int what)
 {
     struct watch *watch = (struct watch *)(void *)io;
-    if (!watch->wanted) /* a kept connection said something, most likely goodbye: libcurl looks before it uses it */
-        event_io_watch(io, 0);
+    if (!watch->wanted)
+        spoken_unasked(watch);
     else if (!rest(watch, what))
         act(watch, what);
 }
@@ -168,21 +195,25 @@ static struct watch *watch_of(struct upstream *up, int fd)
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *unused)
 {
-    (void)easy;
     (void)unused;
     struct watch *watch = watch_of(owner, fd);
+    struct transfer *t = NULL;
     if (!watch)
         return -1;
     watch->wanted = what == CURL_POLL_IN      ? EVENT_READ
                     : what == CURL_POLL_OUT   ? EVENT_WRITE
                     : what == CURL_POLL_INOUT ? EVENT_READ | EVENT_WRITE
                                               : 0;
+    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&t);
+    watch->held = t && t->paused && !watch->wanted;
+    if (t && watch->wanted && !t->paused)
+        t->watched = true;
     if (watch->resting && watch->wanted == EVENT_READ)
         return 0;
     if (watch->wanted)
         event_io_watch(&watch->io, watch->wanted);
     else if (event_io_watched(&watch->io) & EVENT_WRITE)
-        event_io_watch(&watch->io, 0);
+        event_io_watch(&watch->io, EVENT_READ);
     return 0;
 }
 
@@ -192,6 +223,7 @@ static int on_close(void *owner, curl_socket_t fd)
     if ((size_t)fd < up->watch_count && up->watches[fd]) {
         up->watches[fd]->wanted = 0;
         up->watches[fd]->streams = 0;
+        up->watches[fd]->plain = false;
         event_io_watch(&up->watches[fd]->io, 0);
     }
     return close(fd);
@@ -204,6 +236,12 @@ static curl_socket_t on_open(void *owner, curlsocktype purpose, struct curl_sock
     (void)purpose;
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     t->local = t->local || (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM));
+    struct watch *watch = fd < 0 ? NULL : watch_of(t->up, fd);
+    if (watch) {
+        event_io_watch(&watch->io, 0); /* some descriptors are closed without on_close(): of resolvers */
+        event_io_watch(&watch->io, EVENT_READ); /* an answer may come before libcurl has to wait for it */
+        watch->plain = !t->target->two;
+    }
     return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
@@ -265,43 +303,18 @@ static size_t malformed(struct transfer *t, const char *why)
     return 0;
 }
 
-static int parse_status(struct str line)
-{
-    const char *space = memchr(line.at, ' ', line.len);
-    if (!space || line.at + line.len - space < 4)
-        return 0;
-    int status = 0;
-    for (int i = 1; i <= 3; i++) {
-        if (space[i] < '0' || space[i] > '9')
-            return 0;
-        status = status * 10 + (space[i] - '0');
-    }
-    return status;
-}
-
-/* All lines are in: make views of them, now that the buffer no longer moves. */
-static void index_headers(struct transfer *t)
-{
-    struct str rest = buf_str(&t->lines);
-    t->response.header_count = 0;
-    while (rest.len > 0 && t->response.header_count < HTTP_HEADERS_MAX) {
-        const char *end = memchr(rest.at, '\n', rest.len);
-        size_t len = end ? (size_t)(end - rest.at) : rest.len;
-        if (http_header_parse((struct str){rest.at, len}, &t->response.headers[t->response.header_count]))
-            t->response.header_count++;
-        rest = (struct str){rest.at + len + 1, rest.len - len - 1};
-    }
-}
-
 static size_t end_of_head(struct transfer *t, size_t len)
 {
-    if (t->response.status < 200) {
-        if (++t->interims > 16)
-            return malformed(t, "too many interim responses");
-        return len;
+    if (t->response.status < 200 && t->response.status != 101) {
+        t->in_head = false;
+        return ++t->interims > 16 ? malformed(t, "too many interim responses") : len;
     }
+    const char *why = upstream_head_read(buf_str(&t->lines), &t->response);
+    if (why)
+        return malformed(t, why);
     t->head_done = true;
-    index_headers(t);
+    if (upstream_head_suffices(t->response.status))
+        event_timer_at(&t->refused, event_now_ms(t->up->loop) + REFUSAL_MS);
     enum upstream_flow flow = t->events->head(t->owner, &t->response);
     t->owner_aborted = flow == UPSTREAM_ABORT;
     return flow == UPSTREAM_ABORT ? 0 : len;
@@ -319,9 +332,12 @@ static size_t on_header(char *at, size_t size, size_t count, void *owner)
         line.len--;
     if (t->head_done)
         return len; /* a trailer */
-    if (str_starts(line, STR("HTTP/"))) {
+    if (!t->in_head) {
         buf_clear(&t->lines);
-        t->response.status = parse_status(line);
+        t->in_head = true;
+        t->response.status = upstream_head_status(line, t->target->two);
+        if (t->up->acting && str_starts(line, STR("HTTP/1.")))
+            t->up->acting->plain = true;
         return t->response.status ? len : malformed(t, "no status in the response's first line");
     }
     if (line.len == 0)
@@ -329,6 +345,14 @@ static size_t on_header(char *at, size_t size, size_t count, void *owner)
     if (buf_add_str(&t->lines, line) != 0 || buf_add(&t->lines, "\n", 1) != 0)
         return malformed(t, "out of memory");
     return len;
+}
+
+/* Whether a refusal has been read as far as anybody would: it may have no end. */
+static bool is_enough(struct transfer *t, size_t len)
+{
+    bool success = t->response.status >= 200 && t->response.status <= 299;
+    t->refusal_bytes += success ? 0 : len;
+    return t->refusal_bytes > UPSTREAM_REFUSAL_MAX;
 }
 
 static size_t on_body(char *at, size_t size, size_t count, void *owner)
@@ -341,9 +365,11 @@ static size_t on_body(char *at, size_t size, size_t count, void *owner)
     }
     switch (t->events->body(t->owner, at, len)) {
     case UPSTREAM_TAKEN:
-        return len;
+        t->enough = is_enough(t, len);
+        return t->enough ? 0 : len;
     case UPSTREAM_PAUSE:
         t->paused = true;
+        t->up->adrift += !t->watched;
         return CURL_WRITEFUNC_PAUSE;
     case UPSTREAM_ABORT:
         break;
@@ -356,6 +382,8 @@ static size_t on_body(char *at, size_t size, size_t count, void *owner)
 
 static enum upstream_end end_of(const struct transfer *t, CURLcode code)
 {
+    if (t->enough || (t->head_done && !t->owner_aborted && upstream_head_suffices(t->response.status)))
+        return UPSTREAM_COMPLETE;
     if (t->malformed)
         return UPSTREAM_MALFORMED;
     if (t->local && code != CURLE_OK && !t->sends)
@@ -385,15 +413,25 @@ static enum upstream_end end_of(const struct transfer *t, CURLcode code)
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_BAD_CONTENT_ENCODING:
         return UPSTREAM_MALFORMED;
+    case CURLE_OUT_OF_MEMORY: /* what it says of a line beyond its own bound */
+        return t->sends && !t->head_done ? UPSTREAM_MALFORMED : t->sends ? UPSTREAM_CUT : UPSTREAM_CONNECT;
     default:
         return t->head_done ? UPSTREAM_CUT : t->sends ? UPSTREAM_RESET : UPSTREAM_CONNECT;
     }
+}
+
+static void end_pause(struct transfer *t)
+{
+    t->up->adrift -= t->paused && !t->watched;
+    t->paused = false;
 }
 
 /* Back to the idle handles of its endpoint. */
 static void retire(struct transfer *t)
 {
     t->active = false;
+    event_timer_off(&t->refused);
+    end_pause(t);
     if (t->carrier && t->carrier->streams > 0)
         t->carrier->streams--;
     t->carrier = NULL;
@@ -425,6 +463,16 @@ static void report(struct transfer *t, CURLcode code)
     retire(t);
 }
 
+/* The status of a refusal has long been said, and its body does not end. */
+static void refused_long_ago(struct event_timer *timer)
+{
+    struct transfer *t = (struct transfer *)(void *)((char *)timer - offsetof(struct transfer, refused));
+    if (!t->active)
+        return;
+    t->enough = true;
+    report(t, CURLE_OPERATION_TIMEDOUT);
+}
+
 static void finish_done(struct upstream *up)
 {
     int left;
@@ -446,7 +494,6 @@ static void set_once(struct transfer *t)
     const struct plan_target *plan = t->target->plan;
     const struct conf_endpoint *conf = plan->conf;
     CURL *easy = t->easy;
-    bool tls = strncmp(conf->base, "https:", 6) == 0;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
@@ -473,8 +520,8 @@ static void set_once(struct transfer *t)
     if (conf->unix_socket)
         curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, conf->unix_socket);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
-                     tls && conf->http2 ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
-    if (tls && conf->http2)
+                     t->target->two ? (long)CURL_HTTP_VERSION_2TLS : (long)CURL_HTTP_VERSION_1_1);
+    if (t->target->two)
         curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
 }
 
@@ -495,6 +542,7 @@ static struct transfer *transfer_take(struct upstream *up, struct target *target
     }
     t->up = up;
     t->target = target;
+    event_timer_init(&t->refused, up->loop, refused_long_ago);
     set_once(t);
     return t;
 }
@@ -600,7 +648,9 @@ int upstream_start(struct upstream *up, const struct upstream_request *request, 
     t->events = request->events;
     t->owner = request->owner;
     t->paused = t->stale = t->head_done = t->malformed = t->owner_aborted = t->local = false;
+    t->in_head = t->enough = t->watched = false;
     t->sends = t->interims = 0;
+    t->refusal_bytes = 0;
     t->local_port = 0;
     t->head_bytes = 0;
     t->why[0] = '\0';
@@ -641,7 +691,7 @@ void upstream_resume(struct transfer *t)
 {
     if (!t || !t->active || !t->paused)
         return;
-    t->paused = false;
+    end_pause(t);
     curl_easy_pause(t->easy, CURLPAUSE_CONT);
     if (t->owner_aborted) {
         t->next = t->up->aborted;
@@ -687,6 +737,7 @@ static int target_init(struct target *target, const struct plan_target *plan)
     struct str key = plan->key ? secret_text(plan->key) : (struct str){0};
     int rc = 0;
     target->plan = plan;
+    target->two = plan->conf->http2 && strncmp(plan->conf->base, "https:", 6) == 0;
     if (key.len > 0) {
         const char *name = plan->conf->auth == CONF_AUTH_BEARER      ? "Authorization: Bearer "
                            : plan->conf->auth == CONF_AUTH_X_API_KEY ? "x-api-key: "
@@ -708,6 +759,7 @@ static void target_fini(struct target *target)
     while (target->idle) {
         struct transfer *t = target->idle;
         target->idle = t->next;
+        event_timer_stop(&t->refused);
         curl_easy_cleanup(t->easy);
         buf_fini(&t->lines);
         if (t->block.data)

@@ -18,7 +18,7 @@ struct upstream;
 struct transfer;
 
 enum upstream_end {
-    UPSTREAM_COMPLETE,  /* the response is whole */
+    UPSTREAM_COMPLETE,  /* the response is whole, or a refusal of which the rest does not matter */
     UPSTREAM_STALE,     /* a kept connection died, or a stream was refused, before the request was looked at */
     UPSTREAM_CONNECT,   /* no address, no route, refused, timed out connecting, proxy said no */
     UPSTREAM_TLS,       /* no handshake, or a certificate that does not verify */
@@ -31,7 +31,11 @@ enum upstream_end {
 
 enum upstream_flow { UPSTREAM_TAKEN, UPSTREAM_PAUSE, UPSTREAM_ABORT };
 
-enum { UPSTREAM_HEAD_MAX = 64 * 1024, UPSTREAM_LINES_MAX = HTTP_HEADERS_MAX + 4 };
+enum {
+    UPSTREAM_HEAD_MAX = 64 * 1024,
+    UPSTREAM_REFUSAL_MAX = 64 * 1024, /* read of the body of anything but a success; such a one may be longer */
+    UPSTREAM_LINES_MAX = HTTP_HEADERS_MAX + 4
+};
 
 struct upstream_response {
     int status;

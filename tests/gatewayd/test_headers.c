@@ -115,6 +115,8 @@ static void passes_down(void **state)
           "X-A: 1"}, "X-A: 1\r\n"},
         {{"Set-Cookie: s=1", "Alt-Svc: h3", "Strict-Transport-Security: max-age=1", "Location: http://u/",
           "Refresh: 0", "x-gateway-endpoint: fake", "X-A: 1"}, "X-A: 1\r\n"},
+        {{"Clear-Site-Data: *", "access-control-allow-origin: *", "Access-Control-Max-Age: 5", "X-Accel-Redirect: /x",
+          "NEL: {}", "X-Accel-Buffering: no", "Access-Control: 1"}, "X-Accel-Buffering: no\r\nAccess-Control: 1\r\n"},
         {{"X-Hop: 1", "Connection: close", "connection: X-HOP, x-hop2", "X-Hop2: 2", "X-A: 1"}, "X-A: 1\r\n"},
     };
 

@@ -50,6 +50,15 @@ static int add_tries(struct buf *line, const struct account_record *r)
     return rc ? rc : buf_add_str(line, STR("]"));
 }
 
+static int add_usage(struct buf *line, const struct usage *usage)
+{
+    if (!usage->known)
+        return buf_add_str(line, STR(",\"tokens\":null"));
+    return buf_addf(line, ",\"tokens\":{\"input\":%llu,\"cached\":%llu,\"output\":%llu}",
+                    (unsigned long long)usage->input, (unsigned long long)usage->cached,
+                    (unsigned long long)usage->output);
+}
+
 static int add_ms(struct buf *line, const char *name, uint64_t us)
 {
     int rc = buf_addf(line, ",\"%s\":", name);
@@ -82,6 +91,8 @@ void account_log(const struct account_record *r)
     if (rc == 0)
         rc = buf_addf(&line, ",\"status\":%d,\"bytes\":%llu,\"events\":%llu,\"cache\":\"off\"", r->status,
                       (unsigned long long)r->bytes, (unsigned long long)r->events);
+    if (rc == 0)
+        rc = add_usage(&line, &r->usage);
     if (rc == 0)
         rc = add_ms(&line, "wait_ms", r->wait_us);
     if (rc == 0)

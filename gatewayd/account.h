@@ -5,6 +5,7 @@
 
 #include "gatewayd/buf.h"
 #include "gatewayd/classify.h"
+#include "gatewayd/usage.h"
 
 enum { ACCOUNT_TRIES = 8 };
 
@@ -26,6 +27,7 @@ struct account_record {
     int status;
     uint64_t bytes;
     uint64_t events;
+    struct usage usage; /* as the upstream told it */
     uint64_t wait_us, upstream_us, overhead_us, total_us;
     const char *end; /* why it ended: "done", "client left", "cut", … */
 };

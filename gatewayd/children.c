@@ -9,6 +9,7 @@
 
 #include "gatewayd/log.h"
 #include "gatewayd/steward.h"
+#include "gatewayd/wake.h"
 #include "gatewayd/worker.h"
 #include "libshm/clock.h"
 #include "libshm/event.h"
@@ -133,6 +134,14 @@ static void drop(struct children *children, size_t index)
     children->list[index] = children->list[--children->count];
 }
 
+/* What the dead held is free, and whom it was about to wake nobody knows. */
+static void wake_everyone(const struct gws_region *region)
+{
+    struct gws_slots slots = {0};
+    gws_waiter_everyone(region, &slots);
+    wake_slots(&slots);
+}
+
 static void bury(struct children *children, size_t index, int status, const struct nursery *nursery, uint64_t now_ms,
                  bool stopping)
 {
@@ -141,6 +150,7 @@ static void bury(struct children *children, size_t index, int status, const stru
     bool ordered = child->retiring || stopping;
     bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
     gws_slot_reap(nursery->region, child->slot, !ordered, region_now);
+    wake_everyone(nursery->region);
     gws_event_record(nursery->region, ordered && clean ? GWS_EVENT_WORKER_STOP : GWS_EVENT_WORKER_DEATH, GWS_NO_DOMAIN,
                      (uint64_t)child->pid, (uint64_t)(uint32_t)status, GWS_BY_GATEWAY, region_now);
     if (WIFSIGNALED(status))

@@ -17,6 +17,7 @@
 #include "gatewayd/log.h"
 #include "gatewayd/report.h"
 #include "gatewayd/statedir.h"
+#include "gatewayd/wake.h"
 #include "gatewayd/unserved.h"
 #include "libshm/clock.h"
 #include "libshm/event.h"
@@ -147,6 +148,15 @@ static int take_region(struct master *m, const struct conf *conf)
     else if (rc == GWS_OPEN_DONE && gws_region_adopt(&m->region) == 1)
         log_info("the machine was restarted: breakers and cooldowns start afresh");
     return rc == 0 ? 0 : no_region(&fault);
+}
+
+static int make_wakes(const struct master *m)
+{
+    int rc = wake_setup(m->region.dims.slots);
+    if (rc != 0)
+        log_error("cannot make a descriptor for each of %u processes: %s; raise LimitNOFILE (ulimit -n)",
+                  m->region.dims.slots, strerror(-rc));
+    return rc;
 }
 
 /* Those whom a dead master left behind: they hold their locks for as long as they live. */
@@ -471,7 +481,8 @@ int master_run(const struct master_options *options, struct conf *conf)
         conf_free(conf);
         return 1;
     }
-    if (take_region(&m, conf) != 0 || find_orphans(&m) != 0 || take_slot(&m, conf->state) != 0) {
+    if (take_region(&m, conf) != 0 || make_wakes(&m) != 0 || find_orphans(&m) != 0 ||
+        take_slot(&m, conf->state) != 0) {
         conf_free(conf);
         gws_region_close(&m.region);
         return 1;

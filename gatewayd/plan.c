@@ -179,6 +179,17 @@ static int make_tiers(struct plan *plan, struct plan_model *m)
     return 0;
 }
 
+/* Whether somebody needs an estimate of what a request will cost. */
+static bool counts_tokens(const struct plan_model *m)
+{
+    bool counts = m->conf && m->conf->context > 0;
+    for (uint32_t i = 0; i < m->candidate_count; i++) {
+        const struct plan_target *t = m->candidates[i].target;
+        counts = counts || t->limits.tpm_row != PLAN_NO_ROW || t->account->limits.tpm_row != PLAN_NO_ROW;
+    }
+    return counts;
+}
+
 static int bind_model(struct plan *plan, struct plan_model *m, const struct conf_model *conf,
                       struct gws_region *region, struct conf_problems *problems)
 {
@@ -208,6 +219,7 @@ static int bind_model(struct plan *plan, struct plan_model *m, const struct conf
         return 1;
     }
     m->estimate_row = (uint32_t)estimate;
+    m->counts_tokens = counts_tokens(m);
     qsort(m->candidates, m->candidate_count, sizeof *m->candidates, compare_candidates);
     return make_tiers(plan, m);
 }

@@ -81,6 +81,7 @@ struct plan_model {
     struct str name; /* of the pool of all endpoints: "*" */
     const struct conf_model *conf; /* NULL for the pool */
     uint32_t estimate_row;         /* what is learned of its tokens; see libshm/estimate.h */
+    bool counts_tokens; /* somebody needs an estimate: its context is known, or there is a limit by tokens */
     struct plan_candidate *candidates; /* by priority */
     uint32_t candidate_count;
     struct plan_tier *tiers;

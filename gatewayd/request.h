@@ -7,12 +7,11 @@
  */
 
 #include "gatewayd/account.h"
-#include "gatewayd/pick.h"
-#include "gatewayd/relay.h"
-#include "gatewayd/route.h"
-#include "gatewayd/service.h"
+#include "gatewayd/attempt.h"
+#include "gatewayd/course.h"
+#include "gatewayd/park.h"
 
-enum { REQUEST_ID_MAX = 128 };
+enum { REQUEST_ID_MAX = 128, REQUEST_TRIES = 2 };
 
 struct request_failure {
     int status;
@@ -20,6 +19,14 @@ struct request_failure {
     const char *code;
     const char *message;
     int64_t retry_after_ms; /* negative: none */
+};
+
+/* A try under way; the second is a hedge beside the first. */
+struct request_try {
+    struct attempt attempt;
+    bool retry; /* holds a place in the retry budget */
+    bool hedge; /* and one in the hedges' */
+    struct account_try *note; /* its line in the log; NULL beyond ACCOUNT_TRIES */
 };
 
 struct request {
@@ -31,6 +38,8 @@ struct request {
     struct str body;
 
     bool active;
+    bool counted; /* among the requests in flight */
+    bool events;  /* the answer is a stream */
     unsigned step;
     struct arena arena; /* everything that lives as long as the request */
     char id_text[REQUEST_ID_MAX];
@@ -38,39 +47,40 @@ struct request {
     struct route route;
     uint64_t deadline; /* the caller's, on the loop's clock; UINT64_MAX: none */
     bool keep_alive;
+    struct event_timer timer;
+
+    /* Who may answer. */
+    struct course course;
+    unsigned truncated; /* messages left out or cut, so that it fits */
 
     /* Tries. */
-    struct pick_state pick;
-    struct verdict *last; /* by candidate */
-    uint32_t index;       /* the candidate being tried */
+    struct request_try tries[REQUEST_TRIES];
+    struct request_try *current; /* the one whose turn it is, or whose answer this is */
     unsigned attempts;
-    bool fresh;           /* this try repeats one whose kept connection had died */
-    struct ticket ticket; /* all that is held in the region */
-    struct transfer *transfer;
-    struct event_timer timer;
-    uint64_t soft_at, response_at, idle_at; /* of the running try; on the loop's clock */
-    bool paused;                            /* the client is slower than the upstream */
-    uint64_t sent_when_paused;
-
-    /* How the try ended. */
-    enum upstream_end end;
-    bool silent;
-    char why[128];
-    struct verdict verdict;
-    const struct upstream_response *response;
+    struct parked parked;
+    struct pick_outlook outlook; /* what it is parked for */
+    uint64_t parked_us;          /* since when */
+    bool parks;
+    bool queue_full; /* there was no room to wait */
+    bool rescuing; /* the client has a part of the answer; others are asked for the rest */
+    struct request_try *loser; /* of two tries, the one whose answer is not wanted any more */
+    uint64_t hedge_at, hold_at, comment_at; /* on the loop's clock; UINT64_MAX: not */
 
     /* The answer. */
     struct relay relay;
-    struct buf text; /* scratch: an answer of our own, a body with another model's name */
+    struct verdict verdict; /* of the last try */
+    char why[128];
+    struct str quote;       /* what its upstream said */
+    struct buf text;        /* scratch: an answer of our own */
+    struct buf shorter;     /* the body, made to fit */
     struct request_failure failure;
     struct buf endpoints; /* of a failure: the state of each, as JSON */
     const char *outcome;  /* for the log: how the request ended */
     int status;
-    uint64_t began_us, sent_us, first_us, done_us;
+    uint64_t began_us;
     uint64_t failed_us; /* spent on tries that failed */
-    struct account_try tries[ACCOUNT_TRIES];
-    char *lines[UPSTREAM_LINES_MAX];
-    unsigned line_count;
+    uint64_t waited_us; /* parked */
+    struct account_try notes[ACCOUNT_TRIES];
 };
 
 /* Once for each connection. */

@@ -1,4 +1,4 @@
-#include "gatewayd/request_say.h"
+#include "gatewayd/request_steps.h"
 
 #include "gatewayd/headers.h"
 #include "gatewayd/reply.h"
@@ -9,20 +9,14 @@
  * Apart from the story, because the story is about what happens and this about how it is put.
  */
 
-static void set_failure(struct request *r, int status, const char *type, const char *code, const char *message)
+static struct str quote_of(struct request *r, const struct attempt *a)
 {
-    r->failure = (struct request_failure){status, type, code, message, -1};
-}
-
-/* What the last upstream said; nothing when it repeats the credential, as some providers do when they refuse one. */
-static struct str quote_of(struct request *r)
-{
-    if (r->relay.mode != RELAY_ERROR || r->verdict.class == CLASS_AUTH)
+    if (a->intake.mode != INTAKE_ERROR || a->verdict.class == CLASS_AUTH)
         return STR("");
-    struct json_value message = json_path(buf_str(&r->relay.held), "error.message");
+    struct json_value message = json_path(buf_str(&a->intake.held), "error.message");
     if (message.type != JSON_STRING)
         return STR("");
-    const struct secret *key = r->route.model->candidates[r->index].target->key;
+    const struct secret *key = a->ticket.candidate->target->key;
     struct str text = key ? secret_text(key) : STR("");
     if (text.len > 0 && memmem(message.text.at, message.text.len, text.at, text.len))
         return STR("");
@@ -31,54 +25,83 @@ static struct str quote_of(struct request *r)
     return plain ? (struct str){plain, len < 300 ? len : 300} : STR("");
 }
 
-/* Nobody untried can take it: say why, and when somebody could. */
-bool request_say_exhausted(struct request *r)
+/* What the last upstream said; nothing when it repeats the credential, as some providers do when they refuse one. */
+void request_keep_words(struct request *r, const struct attempt *a)
 {
-    const struct conf *conf = r->service->plan->conf;
-    struct survey s;
+    memcpy(r->why, a->why, sizeof r->why);
+    r->quote = quote_of(r, a);
+}
+
+static enum step_result all_failed(struct request *r)
+{
+    char *text = r->verdict.status
+                     ? arena_printf(&r->arena, "All endpoints failed. The last answered %d%s%.*s", r->verdict.status,
+                                    r->quote.len ? ": " : "", (int)r->quote.len, r->quote.at)
+                     : arena_printf(&r->arena, "All endpoints failed. The last one: %s",
+                                    r->service->plan->conf->expose ? r->why : classify_name(r->verdict.class));
+    return text ? request_fail(r, 502, "server_error", "all_endpoints_failed", text) : request_fail_here(r);
+}
+
+/* What stands in the way of everyone, and when it may be gone. */
+static enum step_result none_available(struct request *r, const struct survey *s)
+{
+    bool rate = r->verdict.class == CLASS_RATE || r->verdict.class == CLASS_QUOTA;
+    if (s->limited > 0 && s->spent == s->limited && s->full == 0 && s->open == 0)
+        request_fail(r, 429, "rate_limit_error", "quota_exceeded", "The requests of the day are spent");
+    else if (s->limited > 0 && s->full == 0 && (s->open == 0 || s->limit_is_soonest))
+        request_fail(r, 429, "rate_limit_error", "rate_limit_exceeded", "Every endpoint is rate limited");
+    else if (s->full > 0)
+        request_fail(r, 503, "server_error", "at_capacity",
+                     "Every endpoint that could serve this is at its limit of requests");
+    else if (s->open > 0)
+        request_fail(r, 503, "server_error", "circuit_open", "Every endpoint's circuit breaker is open");
+    else if (rate)
+        request_fail(r, 429, "rate_limit_error", "rate_limit_exceeded", "Every endpoint is rate limited");
+    else if (s->other > 0)
+        request_fail(r, 503, "server_error", "circuit_open", "Every endpoint is out of service");
+    else
+        request_fail(r, 503, "server_error", "at_capacity", "No endpoint could be taken just now");
+    r->failure.retry_after_ms = s->soonest_ms >= 0 ? s->soonest_ms : 1000;
+    return FAIL;
+}
+
+/* The state of every endpoint that could have answered, of the model asked for and of its fallbacks. */
+static int take_survey(struct request *r, struct survey *s)
+{
+    const struct course *course = &r->course;
     buf_clear(&r->endpoints);
-    if (survey_make(r->service->region, r->route.model, &r->pick, r->last, &s, &r->endpoints) != 0)
-        return false;
+    int rc = survey_begin(s, &r->endpoints);
+    for (const struct stage *stage = course->stages; rc == 0 && stage <= course->now; stage++)
+        rc = survey_add(s, &r->endpoints, r->service->region, stage->model, &stage->pick, stage->last,
+                        stage != course->stages);
+    return rc ? rc : survey_end(&r->endpoints);
+}
+
+enum step_result request_say_exhausted(struct request *r)
+{
+    struct survey s;
+    if (take_survey(r, &s) != 0)
+        return request_fail_here(r);
     if (r->verdict.class == CLASS_LOCAL) {
-        set_failure(r, 503, "server_error", "at_capacity", "The gateway itself has no connection left to try it with");
+        request_fail(r, 503, "server_error", "at_capacity", "The gateway itself has no connection left to try it with");
         r->failure.retry_after_ms = 1000;
-        return true;
+        return FAIL;
+    }
+    if (r->queue_full) {
+        request_fail(r, 503, "server_error", "queue_full", "Too many requests wait for an endpoint already");
+        r->failure.retry_after_ms = s.soonest_ms >= 0 ? s.soonest_ms : 1000;
+        return FAIL;
     }
     bool rate = r->verdict.class == CLASS_RATE || r->verdict.class == CLASS_QUOTA;
-    if (s.tried > 0 && !rate) {
-        struct str quote = quote_of(r);
-        char *text = r->verdict.status
-                         ? arena_printf(&r->arena, "All endpoints failed. The last answered %d%s%.*s",
-                                        r->verdict.status, quote.len ? ": " : "", (int)quote.len, quote.at)
-                         : arena_printf(&r->arena, "All endpoints failed. The last one: %s",
-                                        conf->expose ? r->why : classify_name(r->verdict.class));
-        if (text)
-            set_failure(r, 502, "server_error", "all_endpoints_failed", text);
-        return text != NULL;
-    }
-    int64_t wait = s.soonest_ms >= 0 ? s.soonest_ms : 1000;
-    if (s.limited > 0 && s.full == 0 && (s.open == 0 || s.limit_is_soonest))
-        set_failure(r, 429, "rate_limit_error", "rate_limit_exceeded", "Every endpoint is rate limited");
-    else if (s.full > 0)
-        set_failure(r, 503, "server_error", "at_capacity",
-                    "Every endpoint that could serve this is at its limit of requests");
-    else if (s.open > 0)
-        set_failure(r, 503, "server_error", "circuit_open", "Every endpoint's circuit breaker is open");
-    else if (rate)
-        set_failure(r, 429, "rate_limit_error", "rate_limit_exceeded", "Every endpoint is rate limited");
-    else if (s.other > 0)
-        set_failure(r, 503, "server_error", "circuit_open", "Every endpoint is out of service");
-    else
-        set_failure(r, 503, "server_error", "at_capacity", "No endpoint could be taken just now");
-    r->failure.retry_after_ms = wait;
-    return true;
+    return s.tried > 0 && !rate ? all_failed(r) : none_available(r, &s);
 }
 
 static int add_gateway_headers(struct request *r, struct buf *out)
 {
-    const struct plan_candidate *c = r->ticket.candidate;
-    uint64_t upstream = r->failed_us + (r->first_us ? r->first_us : event_clock_us()) - r->sent_us;
-    uint64_t total = event_clock_us() - r->began_us;
+    const struct attempt *a = &r->current->attempt;
+    const struct plan_candidate *c = a->ticket.candidate;
+    uint64_t upstream = r->failed_us + (a->first_us ? a->first_us : event_clock_us()) - a->sent_us;
+    uint64_t total = event_clock_us() - r->began_us, elsewhere = upstream + r->waited_us;
     int rc = 0;
     if (r->service->plan->conf->expose) {
         rc = buf_add_str(out, STR("X-Gateway-Endpoint: "));
@@ -87,15 +110,18 @@ static int add_gateway_headers(struct request *r, struct buf *out)
         if (rc == 0)
             rc = buf_add_str(out, STR("\r\n"));
     }
-    if (rc == 0 && r->route.resolved.len > 0) {
+    struct str model = r->route.resolved.len > 0 ? r->course.now->name : (struct str){0};
+    if (rc == 0 && model.len > 0) {
         rc = buf_add_str(out, STR("X-Gateway-Model: "));
-        for (size_t i = 0; rc == 0 && i < r->route.resolved.len; i++) {
-            char byte = r->route.resolved.at[i]; /* the client's own words: no line breaks into our head */
+        for (size_t i = 0; rc == 0 && i < model.len; i++) {
+            char byte = model.at[i]; /* the client's own words: no line breaks into our head */
             rc = buf_add(out, byte >= 0x20 && byte < 0x7f ? &byte : "?", 1);
         }
         if (rc == 0)
             rc = buf_add_str(out, STR("\r\n"));
     }
+    if (rc == 0 && r->truncated > 0)
+        rc = buf_addf(out, "X-Gateway-Truncated: %u\r\n", r->truncated);
     char attempts[2] = {(char)('0' + r->attempts / 10 % 10), (char)('0' + r->attempts % 10)};
     if (rc == 0)
         rc = buf_add_str(out, STR("X-Gateway-Attempts: "));
@@ -104,23 +130,27 @@ static int add_gateway_headers(struct request *r, struct buf *out)
     if (rc == 0)
         rc = buf_add_str(out, STR("\r\nX-Gateway-Cache: off\r\nServer-Timing: gateway;dur="));
     if (rc == 0)
-        rc = reply_add_ms(out, total > upstream ? total - upstream : 0);
+        rc = reply_add_ms(out, total > elsewhere ? total - elsewhere : 0);
     if (rc == 0)
-        rc = buf_add_str(out, STR(", wait;dur=0, upstream;dur="));
+        rc = buf_add_str(out, STR(", wait;dur="));
+    if (rc == 0)
+        rc = reply_add_ms(out, r->waited_us);
+    if (rc == 0)
+        rc = buf_add_str(out, STR(", upstream;dur="));
     if (rc == 0)
         rc = reply_add_ms(out, upstream);
     return rc ? rc : buf_add_str(out, STR("\r\n"));
 }
 
-int request_say_head(struct relay *relay, struct buf *out, size_t length)
+int request_say_head(struct request *r, struct buf *out, size_t length)
 {
-    struct request *r = (struct request *)(void *)((char *)relay - offsetof(struct request, relay));
-    int rc = reply_begin(out, r->response->status, r->id);
+    const struct upstream_response *response = r->current->attempt.response;
+    int rc = reply_begin(out, response->status, r->id);
     if (rc == 0)
-        rc = headers_down(r->response->headers, r->response->header_count, out);
+        rc = headers_down(response->headers, response->header_count, out);
     if (rc == 0)
         rc = add_gateway_headers(r, out);
-    bool bodiless = r->response->status == 204 || r->response->status == 304;
+    bool bodiless = response->status == 204 || response->status == 304;
     return rc ? rc : reply_end_head(out, bodiless ? REPLY_NO_BODY : length, r->keep_alive, r->head->minor);
 }
 
@@ -145,4 +175,13 @@ void request_say_failure(struct request *r)
     }
     struct iovec piece = {buf_at(&r->text), buf_len(&r->text)};
     sock_send(r->client, &piece, 1);
+}
+
+void request_say_cut(struct request *r, const char *message)
+{
+    struct reply_error error = {.status = 502, .type = "server_error", .code = "upstream_cut", .message = message,
+                                .request_id = r->id, .retry_after_ms = -1, .anthropic = r->route.anthropic};
+    buf_clear(&r->text);
+    if (reply_error_event(&r->text, &error) == 0)
+        relay_pass(&r->relay, buf_str(&r->text));
 }

@@ -7,6 +7,8 @@
  * happens once.
  */
 
+enum { CHOICES_MAX = 128 };
+
 static bool under(struct str path, struct str prefix)
 {
     return str_starts(path, prefix);
@@ -112,13 +114,16 @@ static int plain_name(struct json_value value, struct arena *arena, struct str *
 
 static int read_body(struct route *route, struct str body, struct arena *arena)
 {
-    const char *const names[] = {"model", "stream"};
-    struct json_value v[2];
-    if (json_find(body, names, v, 2, &route->why) != 0) {
+    const char *const names[] = {"model", "stream", "n"};
+    struct json_value v[3];
+    uint64_t choices;
+    if (json_find(body, names, v, 3, &route->why) != 0) {
         route->kind = ROUTE_BAD_BODY;
         return 0;
     }
     route->stream = v[1].type == JSON_TRUE;
+    if (json_to_u64(v[2], &choices) && choices > 0 && choices <= CHOICES_MAX)
+        route->choices = (unsigned)choices;
     if (v[0].type == JSON_NONE)
         return 0;
     if (v[0].type != JSON_STRING) {
@@ -166,7 +171,7 @@ static enum route_kind kind_of_own(const struct http_request *head, struct str p
 int route_find(struct route *route, const struct plan *plan, const struct http_request *head, struct str body,
                struct arena *arena)
 {
-    *route = (struct route){0};
+    *route = (struct route){.choices = 1};
     struct str path = head->path;
     route->anthropic = str_eq(path, STR("/v1/messages")) || under(path, STR("/v1/messages/"));
     route->kind = kind_of_own(head, path);

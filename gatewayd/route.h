@@ -28,6 +28,7 @@ struct route {
     struct str resolved;
     struct json_value model_value;  /* where it stands in the body; type JSON_NONE when it does not */
     bool stream;                    /* the body asks for a stream */
+    unsigned choices;               /* and for so many answers */
     bool anthropic;                 /* the path is Anthropic's */
     struct str upstream_path;       /* below an endpoint's base, with the query */
     const char *why;                /* ROUTE_BAD_BODY */

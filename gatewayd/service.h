@@ -6,6 +6,7 @@
 #include "gatewayd/event.h"
 #include "gatewayd/plan.h"
 
+struct park;
 struct upstream;
 
 struct service {
@@ -13,6 +14,7 @@ struct service {
     struct gws_region *region;
     const struct plan *plan;
     struct upstream *upstream;
+    struct park *park; /* where requests wait */
     struct str models_json; /* the answer to GET /v1/models */
     bool draining;          /* answers say Connection: close */
 };

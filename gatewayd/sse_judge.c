@@ -154,6 +154,10 @@ static struct meaning weigh_type(struct str type, struct str name, struct json_v
     int kind = kind_by_name(type);
     if (kind == UNKNOWN)
         kind = kind_by_name(name);
+    /* The caller's own limit left no room for a word: that is an answer. */
+    bool cut_short = str_eq(type, STR("response.incomplete")) || str_eq(name, STR("response.incomplete"));
+    if (kind == SSE_TERMINAL && cut_short && !begun)
+        return (struct meaning){SSE_FINISH, 1};
     return (struct meaning){kind == UNKNOWN ? weigh_delta(delta) : (enum sse_kind)kind, 0};
 }
 

@@ -6,6 +6,7 @@
 
 #include "gatewayd/conn.h"
 #include "gatewayd/log.h"
+#include "gatewayd/park.h"
 #include "gatewayd/route.h"
 #include "gatewayd/upstream.h"
 
@@ -28,6 +29,7 @@ struct worker {
     struct process *process;
     struct service service;
     struct conns conns;
+    struct park park;
     struct door *doors;
     size_t door_count;
     struct event_timer reopen_doors;
@@ -157,6 +159,8 @@ static int start(struct worker *w, const struct listeners *listeners)
     w->service.upstream = upstream_new(&p->loop, p->plan);
     if (!w->service.upstream)
         return -ENOMEM;
+    park_init(&w->park, &p->loop, &p->region, p->slot);
+    w->service.park = &w->park;
     conns_init(&w->conns, &w->service, emptied);
     event_timer_init(&w->reopen_doors, &p->loop, doors_again);
     event_timer_init(&w->drain_limit, &p->loop, drain_over);
@@ -184,6 +188,7 @@ int worker_main(struct process *process, const struct listeners *listeners)
     watch_doors(&worker, false);
     conns_fini(&worker.conns);
     upstream_free(worker.service.upstream);
+    park_fini(&worker.park);
     event_timer_stop(&worker.reopen_doors);
     event_timer_stop(&worker.drain_limit);
     buf_fini(&worker.models);

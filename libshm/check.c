@@ -114,7 +114,8 @@ static void check_slot(struct check *c, uint32_t slot)
         check_fault(c, "slots", &row->role, 8, "slot %" PRIu32 " has role %" PRIu64, slot,
                     word_load_relaxed(&row->role));
     check_zero(c, "slots", row->pad_life, sizeof(row->pad_life));
-    check_zero(c, "slots", row->pad_counters, sizeof(row->pad_counters) + sizeof(row->later_slot));
+    check_zero(c, "slots", row->pad_counters, sizeof(row->pad_counters));
+    check_zero(c, "slots", row->later_slot, sizeof(row->later_slot));
     check_cell(c, "slots", slot, &row->connections, "connections");
     for (uint32_t endpoint = 0; endpoint < region->dims.endpoints; endpoint++) {
         const gws_word *waiting = &region->waiters[endpoint].slots[slot / 64];

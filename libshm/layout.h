@@ -22,6 +22,7 @@ enum {
     GWS_PAGE = 4096,
     GWS_GAUGES_PER_LINE = 8,
     GWS_STATS_PER_LINE = 8,
+    GWS_COUNTS_PER_SLOT = 12,
     GWS_TEXT_WORDS = 16, /* a name of up to 127 bytes and its end, held in words */
     GWS_TALLY_ROWS = 8,  /* gauges of the gateway as a whole; see budget.h */
     GWS_HISTOGRAMS = 2   /* first token and total; see latency.h */
@@ -70,7 +71,8 @@ enum {
     F(s, gws_word, accepted, 72)                                                                                       \
     F(s, gws_word, requests, 80)                                                                                       \
     A(s, uint64_t, pad_counters, 5, 88)                                                                                \
-    A(s, uint64_t, later_slot, 16, 128)
+    A(s, gws_word, counts, 12, 128) /* of the gateway as a whole; see count.h */                                       \
+    A(s, uint64_t, later_slot, 4, 224)
 
 #define GWS_DOMAIN_ROW(F, A, s)                                                                                        \
     F(s, gws_word, breaker, 0)                                                                                         \

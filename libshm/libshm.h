@@ -24,6 +24,7 @@
 #include "libshm/check.h"
 #include "libshm/clock.h"
 #include "libshm/cooldown.h"
+#include "libshm/count.h"
 #include "libshm/estimate.h"
 #include "libshm/event.h"
 #include "libshm/export.h"

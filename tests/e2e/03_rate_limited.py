@@ -164,7 +164,7 @@ def test_default_wait_doubles(t):
     """A 429 without any wait: cooldown.default, then twice that, until a success starts afresh."""
     sim = t.sim("a", fault="429")
     gw = t.gateway([endpoint("a", sim, cooldown={"default": "200ms", "max": "5m"})],
-                   models={"m1": {"endpoints": ["a"]}})
+                   models={"m1": {"endpoints": ["a"]}}, wait={"max": "0s"})
     moments = []
     for _ in range(3):
         wait_until(lambda: sim.count > len(moments) or gw.ask("m1").end is None, 10, "the next try")

@@ -244,7 +244,8 @@ def test_forced_closed(t):
 def test_circuit_open(t):
     """Every candidate's breaker is open: 503, and when to come back."""
     a = t.sim("a", fault="503")
-    gw = t.gateway([endpoint("a", a, breaker={"failures": 5, "open": "20s", "max_open": "30s"})], workers=4)
+    gw = t.gateway([endpoint("a", a, breaker={"failures": 5, "open": "20s", "max_open": "30s"})], workers=4,
+                   wait={"max": "0s"})
     for _ in range(5):
         failed(gw.ask(), 502, "all_endpoints_failed", "server_error")
     for number in range(8):

@@ -236,7 +236,7 @@ def test_all_failed(t):
     """502: each was tried, and the last one is quoted."""
     a = t.upstream(lambda *_: failure(503, "no room at the inn"))
     b = t.upstream(lambda *_: failure(500, "the barn burned down"))
-    gw = pair(t, a, b)
+    gw = t.gateway([endpoint("a", a), endpoint("b", b, priority=2)], wait={"max": "0s"})
     for stream in (False, True):
         error = failed(gw.ask(stream=stream), 502, "all_endpoints_failed", "server_error")
         for quoted in ("500", "the barn burned down"):

@@ -59,7 +59,7 @@ def test_never_a_third_time(t):
     def script(r, conn):
         return CLOSE if dead else completion(r)
     up, other = t.upstream(script), t.sim("b")
-    gw = t.gateway([endpoint("a", up)], workers=1)
+    gw = t.gateway([endpoint("a", up)], workers=1, wait={"max": "0s"})
     ok(gw.ask(), "a")
     dead.append(True)
     before = up.count
@@ -85,7 +85,7 @@ def test_an_answer_that_began_is_never_repeated(t):
         conn.send(completion(r)[:60])
         return CLOSE
     up = t.upstream(script)
-    gw = t.gateway([endpoint("a", up)], workers=1)
+    gw = t.gateway([endpoint("a", up)], workers=1, wait={"max": "0s"})
     ok(gw.ask(), "a")
     cut.append(True)
     before = up.count

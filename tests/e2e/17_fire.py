@@ -151,7 +151,8 @@ def hammered(gw, sim, seconds, strike, reached):
 
 def test_places_and_rate_while_workers_die(t):
     sim = t.sim("a", **SLOW)
-    gw = t.gateway([endpoint("a", sim, max_concurrent=PLACES, adaptive=False, limits={"rpm": RPM})], workers=4)
+    gw = t.gateway([endpoint("a", sim, max_concurrent=PLACES, adaptive=False, limits={"rpm": RPM})], workers=4,
+                   wait={"max": "0s"})
     stats, cost, elapsed = hammered(gw, sim, 8, death, "rate")
     assert stats["peak_in_flight"] <= PLACES + cost, \
         "%d at once of %d, and %d that one worker lost" % (stats["peak_in_flight"], PLACES, cost)
@@ -168,7 +169,7 @@ def test_places_of_the_dead_wait_for_the_master(t):
         finally:
             kill(gw.master, signal.SIGCONT)
     sim = t.sim("a", **SLOW)
-    gw = t.gateway([endpoint("a", sim, max_concurrent=PLACES, adaptive=False)], workers=4)
+    gw = t.gateway([endpoint("a", sim, max_concurrent=PLACES, adaptive=False)], workers=4, wait={"max": "0s"})
     stats, _, _ = hammered(gw, sim, 5, strike, "places")
     assert stats["peak_in_flight"] <= PLACES, "%d at once of %d" % (stats["peak_in_flight"], PLACES)
     sim.set(ttft="2s")

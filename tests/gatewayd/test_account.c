@@ -57,8 +57,8 @@ static struct str logged(void)
 static struct str logged_object(void)
 {
     static const char *const names[] = {"time", "id", "client", "method", "path", "model_asked", "model_answered",
-                                        "endpoint", "attempts", "status", "bytes", "events", "cache", "wait_ms",
-                                        "upstream_ms", "overhead_ms", "total_ms", "end"};
+                                        "endpoint", "attempts", "status", "bytes", "events", "cache", "tokens",
+                                        "wait_ms", "upstream_ms", "overhead_ms", "total_ms", "end"};
     struct json_value values[sizeof names / sizeof *names];
     struct str line = logged();
     const char *why = "";
@@ -88,6 +88,7 @@ static struct account_record example(void)
         .status = 200,
         .bytes = 1234567890123,
         .events = 42,
+        .usage = {true, 120, 40, 60},
         .wait_us = 0,
         .upstream_us = 1500,
         .overhead_us = 61,
@@ -108,7 +109,8 @@ static void writes_all_that_is_known(void **state)
         "\"model_asked\":\"latest\",\"model_answered\":\"gpt-4.1\",\"endpoint\":\"us-east\",\"attempts\":["
         "{\"endpoint\":\"eu-west\",\"outcome\":\"rate\",\"status\":429},"
         "{\"endpoint\":\"us-east\",\"outcome\":\"ok\",\"status\":200}],"
-        "\"status\":200,\"bytes\":1234567890123,\"events\":42,\"cache\":\"off\",\"wait_ms\":0.000,"
+        "\"status\":200,\"bytes\":1234567890123,\"events\":42,\"cache\":\"off\",\"tokens\":{"
+        "\"input\":120,\"cached\":40,\"output\":60},\"wait_ms\":0.000,"
         "\"upstream_ms\":1.500,\"overhead_ms\":0.061,\"total_ms\":1.561,\"end\":\"done\"}";
     static const char shape[] = "{\"time\":\"dddd-dd-ddTdd:dd:dd.dddZ\",";
     assert_int_equal(line.len, sizeof shape - 1 + sizeof rest - 1);

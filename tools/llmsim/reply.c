@@ -14,6 +14,7 @@ void reply_head(struct conn *c, int status, const char *type, int64_t length, st
     struct exchange *x = &c->x;
     struct journal_entry *e = journal_find(&sim->journal, x->n);
 
+    x->status = status;
     if (x->in_flight)
         sim->counts.by_status[status]++;
     if (e && x->in_flight)

@@ -7,6 +7,7 @@
 
 #include "gatewayd/json.h"
 #include "tools/llmsim/control.h"
+#include "tools/llmsim/record.h"
 #include "tools/llmsim/reply.h"
 
 static void take_fault(struct conn *c, const struct fault *f)
@@ -15,6 +16,7 @@ static void take_fault(struct conn *c, const struct fault *f)
     struct journal_entry *e = journal_find(&c->sim->journal, x->n);
 
     x->kind = f->kind;
+    x->fault = f->kind->name;
     x->effect = f->kind->effect;
     x->token = f->token;
     x->duration_ms = f->duration_ms;
@@ -59,6 +61,8 @@ void serve_head(struct conn *c, const struct http_request *r, struct str raw)
         return;
     }
     x->n = ++sim->last_request;
+    x->from_us = sim_now_us();
+    journal_text(x->id, sizeof(x->id), http_header_find(r->headers, r->header_count, STR("x-request-id")));
     x->in_flight = true;
     counts->requests++;
     counts->by_api[api]++;
@@ -88,6 +92,7 @@ void serve_over(struct conn *c, const char *end)
         counts->aborted++;
     if (e)
         e->end = end;
+    record_request(c, end, sim_now_us());
 }
 
 static void refuse(struct conn *c, int status, const char *code, const char *message)
@@ -126,6 +131,7 @@ static void serve_control(struct conn *c, struct str body)
         conn_reset_all(c->sim, c);
     struct buf out = {0};
     control_print(c->sim, !c->x.post && !c->x.quiet, &out);
+    record_flush(c->sim);
     reply_json(c, 200, buf_str(&out), STR(""));
     buf_fini(&out);
 }
@@ -288,6 +294,7 @@ static bool limiter_has_it(struct conn *c)
                              .message = str_of(message),
                              .more = STR("")};
     struct journal_entry *entry = journal_find(&sim->journal, c->x.n);
+    c->x.fault = "limit";
     if (entry)
         journal_text(entry->fault, sizeof(entry->fault), STR("limit"));
     reply_error(c, 429, &e, buf_str(&headers));

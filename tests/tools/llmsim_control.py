@@ -72,10 +72,10 @@ def record_of_every_request():
             equal(len(rows), state["requests"], "rows")
             equal([[row[key] for key in ("n", "id", "model", "stream", "status", "end", "fault", "reused")]
                    for row in rows[:3]],
-                  [[1, "one", "m\"m", False, 503, "complete", "503", False],
-                   [2, "t\"wo", "m\"m", False, 200, "cut", "cut", True],
+                  [[1, "one", "m\"m", False, 503, "complete", "503#1", False],
+                   [2, "t\"wo", "m\"m", False, 200, "cut", "cut@0#1", True],
                    [3, "", "gpt-4.1", True, 200, "complete", None, False]])
-            equal([row["fault"] for row in rows], ["503", "cut", None, None, "limit", "limit", None])
+            equal([row["fault"] for row in rows], ["503#1", "cut@0#1", None, None, "limit", "limit", None])
             equal(rows[6]["model"], "x")
             for row in rows:
                 assert 0 <= row["from_us"] <= row["to_us"] <= time.monotonic() * 1e6, row

@@ -30,7 +30,7 @@ struct exchange {
     int64_t from_us;         /* when its head was read */
     int status;              /* 0: none was sent */
     char id[64];             /* its x-request-id, cut to fit */
-    const char *fault;       /* what the record calls the fault, or NULL */
+    char fault[160];         /* for the record: as it was written, "limit", or empty */
     const struct fault_kind *kind; /* the fault it has, or NULL */
     enum fault_effect effect;
     unsigned token;          /* where a stream's fault strikes */

@@ -42,7 +42,7 @@ void record_request(struct conn *c, const char *end, int64_t now_us)
     sim_must(buf_add_json(line, model));
     sim_must(buf_addf(line, "\",\"stream\":%s,\"status\":%d,\"end\":", x->stream ? "true" : "false", x->status));
     sim_must(end ? buf_addf(line, "\"%s\"", end) : buf_addf(line, "null"));
-    sim_must(x->fault ? buf_addf(line, ",\"fault\":\"%s\"", x->fault) : buf_addf(line, ",\"fault\":null"));
+    sim_must(x->fault[0] ? buf_addf(line, ",\"fault\":\"%s\"", x->fault) : buf_addf(line, ",\"fault\":null"));
     sim_must(buf_addf(line, ",\"connection\":%llu,\"reused\":%s}\n", (unsigned long long)c->number,
                       c->served > 0 ? "true" : "false"));
     fwrite(buf_at(line), 1, buf_len(line), c->sim->record);

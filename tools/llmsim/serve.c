@@ -16,7 +16,7 @@ static void take_fault(struct conn *c, const struct fault *f)
     struct journal_entry *e = journal_find(&c->sim->journal, x->n);
 
     x->kind = f->kind;
-    x->fault = f->kind->name;
+    journal_text(x->fault, sizeof(x->fault), str_of(f->text));
     x->effect = f->kind->effect;
     x->token = f->token;
     x->duration_ms = f->duration_ms;
@@ -294,7 +294,7 @@ static bool limiter_has_it(struct conn *c)
                              .message = str_of(message),
                              .more = STR("")};
     struct journal_entry *entry = journal_find(&sim->journal, c->x.n);
-    c->x.fault = "limit";
+    journal_text(c->x.fault, sizeof(c->x.fault), STR("limit"));
     if (entry)
         journal_text(entry->fault, sizeof(entry->fault), STR("limit"));
     reply_error(c, 429, &e, buf_str(&headers));

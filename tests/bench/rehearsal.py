@@ -36,7 +36,7 @@ def prepare(build):
         command = ["ninja", "--quiet", "-C", build] + wanted
     else:
         command = [os.path.join(ROOT, "tools", "run"), "--build", build]
-    if subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode != 0:
+    if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False).returncode != 0:
         raise CannotRun("the build in %s failed" % build)
     os.environ["GATEWAYD_BUILD"] = build
     sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
@@ -113,6 +113,8 @@ def belongings(harness, name):
     t.complaints = []
     try:
         yield t
+    except AssertionError as problem:
+        raise CannotRun("%s\n%s" % (problem, t.tail())) from problem
     finally:
         t.complaints += t.close()
         t.remove()

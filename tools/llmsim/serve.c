@@ -230,6 +230,7 @@ static void fail_as_told(struct conn *c, const struct fault *f)
 
     sim_must(buf_add_str(&message, str_of(kind->message)));
     fault_waits(f, sim_epoch_ms() / 1000, &headers, &members, &message);
+    e.shape = f->shape;
     e.message = buf_str(&message);
     if (buf_len(&members))
         e.more = buf_str(&members);
@@ -268,26 +269,41 @@ static bool fault_has_it(struct conn *c)
     }
 }
 
+/* OpenAI says in words how long to wait; Anthropic leaves that to its headers. */
+static void limit_message(const struct limit_refusal *no, enum api api, char *message, size_t size)
+{
+    const char *what = no->by_tokens ? "tokens" : "requests";
+    char span[32];
+
+    if (api == API_MESSAGES) {
+        snprintf(message, size, "This request would exceed your organization's rate limit of %llu %s per minute.",
+                 (unsigned long long)no->limit, what);
+        return;
+    }
+    limiter_span(no->wait_ms, span);
+    snprintf(message, size,
+             "Rate limit reached for model in organization org-llmsim on %s per min (%s): Limit %llu, Used %llu, "
+             "Requested %llu. Please try again in %s.",
+             what, no->by_tokens ? "TPM" : "RPM", (unsigned long long)no->limit, (unsigned long long)no->used,
+             (unsigned long long)no->requested, span);
+}
+
 static bool limiter_has_it(struct conn *c)
 {
     static struct buf headers;
     struct sim *sim = c->sim;
     struct limit_refusal no;
     int64_t now = sim_now_ms();
-    char span[32], message[400];
+    char message[400];
 
     if (limiter_take(&sim->limiter, now, c->x.answer.prompt_tokens + c->x.answer.tokens, &no))
         return false;
     buf_clear(&headers);
-    limiter_headers(&sim->limiter, now, &headers);
-    sim_must(buf_addf(&headers, "retry-after: %lld\r\nretry-after-ms: %lld\r\n", (long long)(no.wait_ms + 999) / 1000,
-                      (long long)no.wait_ms));
-    limiter_span(no.wait_ms, span);
-    snprintf(message, sizeof(message),
-             "Rate limit reached for model in organization org-llmsim on %s per min (%s): Limit %llu, Used %llu, "
-             "Requested %llu. Please try again in %s.",
-             no.by_tokens ? "tokens" : "requests", no.by_tokens ? "TPM" : "RPM", (unsigned long long)no.limit,
-             (unsigned long long)no.used, (unsigned long long)no.requested, span);
+    reply_limits(c, &headers);
+    sim_must(buf_addf(&headers, "retry-after: %lld\r\n", (long long)(no.wait_ms + 999) / 1000));
+    if (c->x.api != API_MESSAGES)
+        sim_must(buf_addf(&headers, "retry-after-ms: %lld\r\n", (long long)no.wait_ms));
+    limit_message(&no, c->x.api, message, sizeof(message));
     struct answer_error e = {.type = no.by_tokens ? "tokens" : "requests",
                              .code = "rate_limit_exceeded",
                              .anthropic = "rate_limit_error",

@@ -55,6 +55,35 @@ def log_is_a_ring():
 
 
 @test
+def record_of_every_request():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "record")
+        with Sim("--tokens", "1", "--record", path, "--rpm", "3", "--fault", "503#1", "--fault", "cut@0#1") as sim:
+            with sim.connect() as wire:
+                for name in ("one", "t\"wo"):
+                    wire.send(text=body(model="m\"m"), headers={"X-Request-Id": name})
+                    wire.answer() if name == "one" else wire.rest()
+            for _ in range(4):
+                sim.ask(stream=True)
+            sim.ask("/v1/models/x", method="GET")
+            state = sim.sim()
+            with open(path) as file:
+                rows = [json.loads(line) for line in file]
+            equal(len(rows), state["requests"], "rows")
+            equal([[row[key] for key in ("n", "id", "model", "stream", "status", "end", "fault", "reused")]
+                   for row in rows[:3]],
+                  [[1, "one", "m\"m", False, 503, "complete", "503#1", False],
+                   [2, "t\"wo", "m\"m", False, 200, "cut", "cut@0#1", True],
+                   [3, "", "gpt-4.1", True, 200, "complete", None, False]])
+            equal([row["fault"] for row in rows], ["503#1", "cut@0#1", None, None, "limit", "limit", None])
+            equal(rows[6]["model"], "x")
+            for row in rows:
+                assert 0 <= row["from_us"] <= row["to_us"] <= time.monotonic() * 1e6, row
+    code, _, err = run("-l", "127.0.0.1:0", "--record", "/nonexistent/record")
+    assert code == 1 and "/nonexistent/record" in err, (code, err)
+
+
+@test
 def log_of_odd_bytes():
     with Sim() as sim, sim.connect() as wire:
         wire.raw(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 24\r\n\r\n"

@@ -66,6 +66,30 @@ def waits_in_every_format():
         equal((headers["retry-after"], error["retry_after"]), ("2", 1.5), "two at once")
 
 
+@test
+def bodies_of_other_providers():
+    with Sim() as sim:
+        def ask(spec):
+            sim.fault(spec)
+            status, _, text = sim.ask()
+            equal(status, 429, "status")
+            return json.loads(text)
+        equal(ask("429/as=gemini/gemini=47s")["error"],
+              {"code": 429, "message": "Rate limit reached. Please slow down.", "status": "RESOURCE_EXHAUSTED",
+               "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "47s"}]})
+        azure = ask("429/as=azure/azure=37")["error"]
+        equal((azure["code"], azure["message"][-31:]), ("429", " Please retry after 37 seconds."))
+        equal(ask("429/as=mistral")["code"], "1300")
+        equal(list(ask("429/as=bare/message=1s")), ["message"])
+        equal(ask("429/as=openrouter")["error"]["code"], 429)
+        equal(ask("429/as=anthropic")["error"]["type"], "rate_limit_error")
+        holysheep = ask("429/as=holysheep/body=1.2")["error"]
+        equal((holysheep["type"], holysheep["retry_after"]), ("rate_limit", 1.2))
+        status, answer = sim.sim('{"faults": ["503/as=gemini"]}')
+        equal(status, 400, "only a 429 has other bodies")
+        equal(sim.sim('{"faults": ["429/as=nobody"]}')[0], 400, "an unknown provider")
+
+
 def http_date(text):
     return int(email.utils.parsedate_to_datetime(text).timestamp())
 

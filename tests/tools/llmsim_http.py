@@ -1,5 +1,7 @@
 """How llmsim speaks HTTP, when it answers, and the rate limits it enforces."""
 
+import datetime
+import email.utils
 import http.client
 import json
 import re
@@ -181,6 +183,23 @@ def requests_a_minute():
         assert "x-ratelimit-limit-tokens" not in headers, headers
         equal(sim.sim(log=True)["log"][-1]["fault"], "limit")
         equal(sim.ask("/v1/models", method="GET")[0], 200, "models cost nothing")
+
+
+@test
+def requests_a_minute_of_anthropic():
+    with Sim("--rpm", "1", "--tokens", "1") as sim:
+        for status in 200, 429:
+            found, headers, text = sim.ask("/v1/messages")
+            equal((found, headers["anthropic-ratelimit-requests-limit"],
+                   headers["anthropic-ratelimit-requests-remaining"]), (status, "1", "0"))
+            reset = datetime.datetime.strptime(headers["anthropic-ratelimit-requests-reset"], "%Y-%m-%dT%H:%M:%SZ")
+            date = email.utils.parsedate_to_datetime(headers["date"]).replace(tzinfo=None)
+            assert 0 <= (reset - date).total_seconds() <= 61, headers
+            assert not [name for name in headers if name.startswith("x-ratelimit") or name.endswith("-ms")], headers
+        error = json.loads(text)["error"]
+        equal(error["type"], "rate_limit_error")
+        assert error["message"].endswith("would exceed your organization's rate limit of 1 requests per minute."), error
+        assert 0 < int(headers["retry-after"]) <= 60, headers
 
 
 @test

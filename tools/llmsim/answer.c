@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "tools/llmsim/shape.h"
 #include "tools/llmsim/sim.h"
 
 void words_need(struct words *w, unsigned count)
@@ -184,6 +185,10 @@ void answer_models(struct buf *out, struct str one, int64_t created)
 
 void answer_error(struct buf *out, enum api api, uint64_t number, const struct answer_error *e)
 {
+    if (e->shape) {
+        shape_print(e->shape, e->message, e->more, out);
+        return;
+    }
     if (api == API_MESSAGES)
         sim_must(buf_addf(out, "{\"type\":\"error\",\"error\":{\"type\":\"%s\",\"message\":\"", e->anthropic));
     else

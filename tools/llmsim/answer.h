@@ -51,7 +51,10 @@ void answer_closing(struct buf *out, struct answer *a);
 void answer_done(struct buf *out, const struct answer *a);
 void answer_bad_event(struct buf *out, const struct answer *a);
 
+struct shape;
+
 struct answer_error {
+    const struct shape *shape;           /* instead of the API's own; NULL: none, and the next three count */
     const char *type, *code, *anthropic; /* `code` may be NULL */
     struct str message, more;            /* `more`: further members, with a leading comma */
 };

@@ -27,6 +27,10 @@ struct exchange {
     bool quiet;              /* /sim?log=0 */
     int minor;
     uint64_t n;
+    int64_t from_us;         /* when its head was read */
+    int status;              /* 0: none was sent */
+    char id[64];             /* its x-request-id, cut to fit */
+    char fault[160];         /* for the record: as it was written, "limit", or empty */
     const struct fault_kind *kind; /* the fault it has, or NULL */
     enum fault_effect effect;
     unsigned token;          /* where a stream's fault strikes */

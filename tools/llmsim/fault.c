@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "tools/llmsim/shape.h"
 #include "tools/llmsim/sim.h"
 #include "tools/llmsim/spec.h"
 
 #define RATE_MESSAGE "Rate limit reached. Please slow down."
 #define QUOTA_MESSAGE "You exceeded your current quota, please check your plan and billing details."
 
+/* The first one is the plain 429, which alone can take the shape of other providers' bodies. */
 static const struct fault_kind kinds[] = {
     {"429", EFFECT_ERROR, TAKES_NOTHING, 0, 429, "requests", "rate_limit_exceeded", RATE_MESSAGE, "rate_limit_error"},
     {"insufficient-quota", EFFECT_ERROR, TAKES_NOTHING, 0, 429, "insufficient_quota", "insufficient_quota",
@@ -131,6 +133,10 @@ static bool parse_option(struct str part, struct fault *out)
     struct str value = {equals + 1, part.len - name.len - 1};
     if (str_eq(name, STR("model")))
         return copy_text(value, out->model, sizeof(out->model));
+    if (str_eq(name, STR("as")) && out->kind == &kinds[0]) {
+        out->shape = shape_find(value);
+        return out->shape != NULL;
+    }
     if (str_eq(name, STR("on")))
         return parse_on(value, &out->apis);
     for (size_t i = 0; i < COUNT(wait_formats); i++) {

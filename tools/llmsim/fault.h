@@ -41,6 +41,7 @@ struct fault_kind {
     const char *anthropic;             /* the type in an Anthropic error body */
 };
 
+struct shape;
 struct wait_format;
 
 enum { FAULT_WAITS_MAX = 4, FAULTS_MAX = 64 };
@@ -61,6 +62,7 @@ struct fault {
     int64_t duration_ms;
     char model[64];
     unsigned apis; /* bit set of enum api */
+    const struct shape *shape; /* of a 429's body; NULL: the API's own */
     unsigned wait_count;
     struct fault_wait waits[FAULT_WAITS_MAX];
 };

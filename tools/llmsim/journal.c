@@ -51,7 +51,8 @@ void journal_text(char *out, size_t size, struct str text)
 {
     size_t len = text.len < size ? text.len : size - 1;
 
-    memcpy(out, text.at, len);
+    if (len > 0)
+        memcpy(out, text.at, len);
     out[len] = '\0';
 }
 

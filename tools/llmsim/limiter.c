@@ -6,6 +6,7 @@
 #include "tools/llmsim/limiter.h"
 
 #include <stdio.h>
+#include <time.h>
 
 #include "tools/llmsim/sim.h"
 
@@ -91,14 +92,20 @@ void limiter_span(int64_t ms, char out[32])
     snprintf(out + at, 32 - (size_t)at, "s");
 }
 
+/* How long until it is full. */
+static int64_t full_in(struct bucket *b, int64_t now_ms)
+{
+    refill(b, now_ms);
+    return whole_ms((b->per_minute - b->left) * 60e3 / b->per_minute);
+}
+
 static void bucket_headers(struct bucket *b, const char *what, int64_t now_ms, struct buf *out)
 {
     char reset[32];
 
     if (b->per_minute == 0)
         return;
-    refill(b, now_ms);
-    limiter_span(whole_ms((b->per_minute - b->left) * 60e3 / b->per_minute), reset);
+    limiter_span(full_in(b, now_ms), reset);
     sim_must(buf_addf(out,
                       "x-ratelimit-limit-%s: %.0f\r\nx-ratelimit-remaining-%s: %llu\r\n"
                       "x-ratelimit-reset-%s: %s\r\n",
@@ -109,4 +116,26 @@ void limiter_headers(struct limiter *l, int64_t now_ms, struct buf *out)
 {
     bucket_headers(&l->requests, "requests", now_ms, out);
     bucket_headers(&l->tokens, "tokens", now_ms, out);
+}
+
+static void anthropic_headers(struct bucket *b, const char *what, int64_t now_ms, int64_t epoch_ms, struct buf *out)
+{
+    char reset[32];
+    struct tm tm;
+
+    if (b->per_minute == 0)
+        return;
+    time_t at = (time_t)((epoch_ms + full_in(b, now_ms) + 999) / 1000);
+    gmtime_r(&at, &tm);
+    strftime(reset, sizeof(reset), "%Y-%m-%dT%H:%M:%SZ", &tm);
+    sim_must(buf_addf(out,
+                      "anthropic-ratelimit-%s-limit: %.0f\r\nanthropic-ratelimit-%s-remaining: %llu\r\n"
+                      "anthropic-ratelimit-%s-reset: %s\r\n",
+                      what, b->per_minute, what, (unsigned long long)whole_left(b->left), what, reset));
+}
+
+void limiter_headers_anthropic(struct limiter *l, int64_t now_ms, int64_t epoch_ms, struct buf *out)
+{
+    anthropic_headers(&l->requests, "requests", now_ms, epoch_ms, out);
+    anthropic_headers(&l->tokens, "tokens", now_ms, epoch_ms, out);
 }

@@ -31,6 +31,9 @@ bool limiter_take(struct limiter *l, int64_t now_ms, uint64_t tokens, struct lim
 /* The x-ratelimit-* headers in OpenAI's format, each with its CRLF. */
 void limiter_headers(struct limiter *l, int64_t now_ms, struct buf *out);
 
+/* The same as anthropic-ratelimit-*, which name the moment of the calendar at which the bucket will be full. */
+void limiter_headers_anthropic(struct limiter *l, int64_t now_ms, int64_t epoch_ms, struct buf *out);
+
 /* A span the way Go and OpenAI write it: 6ms, 1s, 1.052s, 6m0s, 1h0m0s. */
 void limiter_span(int64_t ms, char out[32]);
 

@@ -10,6 +10,7 @@
 
 #include "tools/llmsim/conn.h"
 #include "tools/llmsim/listen.h"
+#include "tools/llmsim/record.h"
 #include "tools/llmsim/spec.h"
 
 #ifndef GATEWAYD_VERSION
@@ -18,7 +19,7 @@
 
 enum { LISTENERS_MAX = 16 };
 enum { OPT_NAME = 256, OPT_RPM, OPT_TPM, OPT_LATENCY, OPT_TTFT, OPT_TOKENS, OPT_RATE, OPT_FAULT, OPT_SEED, OPT_CONTROL,
-       OPT_ANSWER_BYTES, OPT_NO_LOG };
+       OPT_ANSWER_BYTES, OPT_NO_LOG, OPT_RECORD };
 
 static const struct option options[] = {
     {"listen", required_argument, NULL, 'l'},
@@ -34,6 +35,7 @@ static const struct option options[] = {
     {"fault", required_argument, NULL, OPT_FAULT},
     {"seed", required_argument, NULL, OPT_SEED},
     {"no-log", no_argument, NULL, OPT_NO_LOG},
+    {"record", required_argument, NULL, OPT_RECORD},
     {"version", no_argument, NULL, 'V'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -56,6 +58,7 @@ static const char help[] =
     "                         repeatable\n"
     "      --seed N           of the random choices (1)\n"
     "      --no-log           do not keep the last requests\n"
+    "      --record FILE      append a line of JSON for every request that ended\n"
     "  -V, --version          print the version\n"
     "  -h, --help             print this\n"
     "\n"
@@ -64,6 +67,7 @@ static const char help[] =
 struct arguments {
     const char *addresses[LISTENERS_MAX];
     const char *control;
+    const char *record;
     unsigned count;
 };
 
@@ -119,6 +123,9 @@ static int take_option(struct sim *sim, struct arguments *args, int option, cons
         return 0;
     case OPT_NAME:
         return set_name(sim, value);
+    case OPT_RECORD:
+        args->record = value;
+        return 0;
     case OPT_FAULT:
         return add_fault(sim, value);
     case OPT_NO_LOG:
@@ -217,6 +224,15 @@ static int open_all(struct sim *sim, const struct arguments *args, struct listen
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
+static int open_record(struct sim *sim, const char *path)
+{
+    int r = path ? record_open(sim, path) : 0;
+
+    if (r)
+        fprintf(stderr, "llmsim: cannot append to '%s': %s\n", path, strerror(-r));
+    return r ? 1 : 0;
+}
+
 /* Before anyone is told that this process serves, so that whoever was told can end it cleanly. */
 static void watch_signals(struct sim *sim)
 {
@@ -250,7 +266,9 @@ int main(int argc, char **argv)
     watch_signals(&sim);
     /* Streams may wait this much longer for their next token, so that one wakeup serves many of them. */
     ev_set_timeout_collect_interval(sim.loop, 0.001);
-    status = open_all(&sim, &args, listeners);
+    status = open_record(&sim, args.record);
+    if (status == 0)
+        status = open_all(&sim, &args, listeners);
     if (status == 0)
         ev_run(sim.loop, 0);
     conn_fini_all(&sim);
@@ -259,6 +277,7 @@ int main(int argc, char **argv)
     words_fini(&sim.words);
     buf_fini(&sim.scratch);
     journal_forget(&sim.journal);
+    record_close(&sim);
     ev_loop_destroy(sim.loop);
     return status;
 }

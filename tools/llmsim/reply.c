@@ -14,6 +14,7 @@ void reply_head(struct conn *c, int status, const char *type, int64_t length, st
     struct exchange *x = &c->x;
     struct journal_entry *e = journal_find(&sim->journal, x->n);
 
+    x->status = status;
     if (x->in_flight)
         sim->counts.by_status[status]++;
     if (e && x->in_flight)
@@ -62,6 +63,14 @@ static struct answer_error error_of(const struct fault_kind *kind)
                                  .more = STR("")};
 }
 
+void reply_limits(struct conn *c, struct buf *headers)
+{
+    if (c->x.api == API_MESSAGES)
+        limiter_headers_anthropic(&c->sim->limiter, sim_now_ms(), sim_epoch_ms(), headers);
+    else
+        limiter_headers(&c->sim->limiter, sim_now_ms(), headers);
+}
+
 /* The limiter's headers, in a buffer that is good until the next call. */
 static struct str limit_headers(struct conn *c)
 {
@@ -69,7 +78,7 @@ static struct str limit_headers(struct conn *c)
 
     buf_clear(&headers);
     if (c->x.post)
-        limiter_headers(&c->sim->limiter, sim_now_ms(), &headers);
+        reply_limits(c, &headers);
     return buf_len(&headers) ? buf_str(&headers) : STR("");
 }
 

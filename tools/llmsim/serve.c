@@ -7,6 +7,7 @@
 
 #include "gatewayd/json.h"
 #include "tools/llmsim/control.h"
+#include "tools/llmsim/record.h"
 #include "tools/llmsim/reply.h"
 
 static void take_fault(struct conn *c, const struct fault *f)
@@ -15,6 +16,7 @@ static void take_fault(struct conn *c, const struct fault *f)
     struct journal_entry *e = journal_find(&c->sim->journal, x->n);
 
     x->kind = f->kind;
+    journal_text(x->fault, sizeof(x->fault), str_of(f->text));
     x->effect = f->kind->effect;
     x->token = f->token;
     x->duration_ms = f->duration_ms;
@@ -59,6 +61,8 @@ void serve_head(struct conn *c, const struct http_request *r, struct str raw)
         return;
     }
     x->n = ++sim->last_request;
+    x->from_us = sim_now_us();
+    journal_text(x->id, sizeof(x->id), http_header_find(r->headers, r->header_count, STR("x-request-id")));
     x->in_flight = true;
     counts->requests++;
     counts->by_api[api]++;
@@ -88,6 +92,7 @@ void serve_over(struct conn *c, const char *end)
         counts->aborted++;
     if (e)
         e->end = end;
+    record_request(c, end, sim_now_us());
 }
 
 static void refuse(struct conn *c, int status, const char *code, const char *message)
@@ -126,6 +131,7 @@ static void serve_control(struct conn *c, struct str body)
         conn_reset_all(c->sim, c);
     struct buf out = {0};
     control_print(c->sim, !c->x.post && !c->x.quiet, &out);
+    record_flush(c->sim);
     reply_json(c, 200, buf_str(&out), STR(""));
     buf_fini(&out);
 }
@@ -224,6 +230,7 @@ static void fail_as_told(struct conn *c, const struct fault *f)
 
     sim_must(buf_add_str(&message, str_of(kind->message)));
     fault_waits(f, sim_epoch_ms() / 1000, &headers, &members, &message);
+    e.shape = f->shape;
     e.message = buf_str(&message);
     if (buf_len(&members))
         e.more = buf_str(&members);
@@ -262,32 +269,48 @@ static bool fault_has_it(struct conn *c)
     }
 }
 
+/* OpenAI says in words how long to wait; Anthropic leaves that to its headers. */
+static void limit_message(const struct limit_refusal *no, enum api api, char *message, size_t size)
+{
+    const char *what = no->by_tokens ? "tokens" : "requests";
+    char span[32];
+
+    if (api == API_MESSAGES) {
+        snprintf(message, size, "This request would exceed your organization's rate limit of %llu %s per minute.",
+                 (unsigned long long)no->limit, what);
+        return;
+    }
+    limiter_span(no->wait_ms, span);
+    snprintf(message, size,
+             "Rate limit reached for model in organization org-llmsim on %s per min (%s): Limit %llu, Used %llu, "
+             "Requested %llu. Please try again in %s.",
+             what, no->by_tokens ? "TPM" : "RPM", (unsigned long long)no->limit, (unsigned long long)no->used,
+             (unsigned long long)no->requested, span);
+}
+
 static bool limiter_has_it(struct conn *c)
 {
     static struct buf headers;
     struct sim *sim = c->sim;
     struct limit_refusal no;
     int64_t now = sim_now_ms();
-    char span[32], message[400];
+    char message[400];
 
     if (limiter_take(&sim->limiter, now, c->x.answer.prompt_tokens + c->x.answer.tokens, &no))
         return false;
     buf_clear(&headers);
-    limiter_headers(&sim->limiter, now, &headers);
-    sim_must(buf_addf(&headers, "retry-after: %lld\r\nretry-after-ms: %lld\r\n", (long long)(no.wait_ms + 999) / 1000,
-                      (long long)no.wait_ms));
-    limiter_span(no.wait_ms, span);
-    snprintf(message, sizeof(message),
-             "Rate limit reached for model in organization org-llmsim on %s per min (%s): Limit %llu, Used %llu, "
-             "Requested %llu. Please try again in %s.",
-             no.by_tokens ? "tokens" : "requests", no.by_tokens ? "TPM" : "RPM", (unsigned long long)no.limit,
-             (unsigned long long)no.used, (unsigned long long)no.requested, span);
+    reply_limits(c, &headers);
+    sim_must(buf_addf(&headers, "retry-after: %lld\r\n", (long long)(no.wait_ms + 999) / 1000));
+    if (c->x.api != API_MESSAGES)
+        sim_must(buf_addf(&headers, "retry-after-ms: %lld\r\n", (long long)no.wait_ms));
+    limit_message(&no, c->x.api, message, sizeof(message));
     struct answer_error e = {.type = no.by_tokens ? "tokens" : "requests",
                              .code = "rate_limit_exceeded",
                              .anthropic = "rate_limit_error",
                              .message = str_of(message),
                              .more = STR("")};
     struct journal_entry *entry = journal_find(&sim->journal, c->x.n);
+    journal_text(c->x.fault, sizeof(c->x.fault), STR("limit"));
     if (entry)
         journal_text(entry->fault, sizeof(entry->fault), STR("limit"));
     reply_error(c, 429, &e, buf_str(&headers));

@@ -41,6 +41,8 @@ struct sim {
     struct words words;
     struct counts counts;
     struct journal journal;
+    FILE *record;           /* every request goes there, or NULL */
+    struct buf record_line; /* for building one of its lines */
     bool down;        /* as if the process had died */
     bool has_control; /* a listener of its own for /sim */
     uint64_t seed, random;
@@ -61,6 +63,7 @@ static inline void sim_must(int r)
 }
 
 int64_t sim_now_ms(void);   /* monotonic */
+int64_t sim_now_us(void);   /* the same clock */
 int64_t sim_epoch_ms(void); /* of the calendar */
 const char *sim_date(struct sim *sim, int64_t epoch_s); /* for the Date header */
 

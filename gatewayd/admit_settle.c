@@ -26,6 +26,7 @@ static const struct effect effects[] = {
     [CLASS_CONTEXT] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_REFUSED, false},
     [CLASS_AUTH] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_FAILED, false},
     [CLASS_QUOTA] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_THROTTLED, false},
+    [CLASS_QUOTA_HERE] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_THROTTLED, false},
     [CLASS_RATE] = {GWS_OK, GWS_THROTTLED, GWS_STAT_THROTTLED, false},
     [CLASS_OVERLOAD] = {GWS_OK, GWS_FAILED, GWS_STAT_FAILED, false},
     [CLASS_SERVER] = {GWS_OK, GWS_FAILED, GWS_STAT_FAILED, false},
@@ -45,6 +46,7 @@ static void settle_cooldowns(struct gws_region *region, const struct ticket *tic
     static const struct gws_cooldown_rules depleted = {0, DEPLETED_MAX_MS};
     const struct plan_candidate *c = ticket->candidate;
     const struct plan_target *t = c->target;
+    struct gws_cooldown_rules rules = t->cooldown;
     switch (verdict.class) {
     case CLASS_OK:
         gws_cooldown_success(region, c->pair_row, ticket->cool_pair, now);
@@ -54,7 +56,9 @@ static void settle_cooldowns(struct gws_region *region, const struct ticket *tic
                              now);
         break;
     case CLASS_RATE:
-        gws_cooldown_hit(region, c->pair_row, &t->cooldown, ticket->cool_pair, GWS_COOL_RATE, verdict.wait_ms, now);
+        rules.default_ms <<= verdict.wait_ms == WAIT_TWICE;
+        gws_cooldown_hit(region, c->pair_row, &rules, ticket->cool_pair, GWS_COOL_RATE,
+                         verdict.wait_ms == WAIT_TWICE ? GWS_NO_WAIT : verdict.wait_ms, now);
         break;
     case CLASS_OVERLOAD:
         if (verdict.wait_ms > 0)
@@ -64,6 +68,9 @@ static void settle_cooldowns(struct gws_region *region, const struct ticket *tic
     case CLASS_QUOTA:
         gws_cooldown_hit(region, t->account->row, &t->quota, ticket->cool_account, GWS_COOL_QUOTA, verdict.wait_ms,
                          now);
+        break;
+    case CLASS_QUOTA_HERE:
+        gws_cooldown_hit(region, c->pair_row, &t->quota, ticket->cool_pair, GWS_COOL_QUOTA, verdict.wait_ms, now);
         break;
     case CLASS_AUTH:
         gws_cooldown_hit(region, t->account->row, &refused_credential, ticket->cool_account, GWS_COOL_AUTH,

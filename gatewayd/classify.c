@@ -16,6 +16,7 @@ const char *classify_name(enum outcome_class class)
     static const char *const names[] = {
         [CLASS_OK] = "ok",           [CLASS_CLIENT] = "refused",      [CLASS_CONTEXT] = "context",
         [CLASS_AUTH] = "auth",       [CLASS_QUOTA] = "quota",         [CLASS_RATE] = "rate",
+        [CLASS_QUOTA_HERE] = "modelquota",
         [CLASS_OVERLOAD] = "overload", [CLASS_SERVER] = "server",     [CLASS_INVALID] = "invalid",
         [CLASS_SILENCE] = "silence", [CLASS_TRANSPORT] = "transport", [CLASS_CUT] = "cut",
         [CLASS_STALE] = "stale",     [CLASS_LOCAL] = "local",       [CLASS_ABORT] = "abort",
@@ -81,6 +82,12 @@ static bool is_gemini_quota(const struct refusal *r)
     return r->asked_ms > TERMINAL_MS || has_limit_of_nothing(r->error.message.text);
 }
 
+/* Its limits by the day are mostly of one model. */
+static bool is_gemini_model_quota(const struct refusal *r)
+{
+    return is_gemini_quota(r) && json_error_violates(&r->error, STR("PerModel"));
+}
+
 /* Azure says "come back tomorrow" with the wait of a rate limit. */
 static bool is_azure_quota(const struct refusal *r)
 {
@@ -120,7 +127,8 @@ static enum outcome_class look_closer(const struct refusal *r, enum outcome_clas
         enum outcome_class from, to;
         bool (*holds)(const struct refusal *r);
     } rows[] = {
-        {CLASS_RATE, CLASS_CLIENT, is_too_large},     {CLASS_RATE, CLASS_QUOTA, is_gemini_quota},
+        {CLASS_RATE, CLASS_CLIENT, is_too_large},     {CLASS_RATE, CLASS_QUOTA_HERE, is_gemini_model_quota},
+        {CLASS_RATE, CLASS_QUOTA, is_gemini_quota},
         {CLASS_RATE, CLASS_QUOTA, is_azure_quota},    {CLASS_QUOTA, CLASS_RATE, is_openrouter_rate},
         {CLASS_CLIENT, CLASS_SERVER, is_momentary},   {CLASS_CLIENT, CLASS_INVALID, is_unreadable},
     };
@@ -138,14 +146,23 @@ static int64_t quota_wait(const struct refusal *r)
     return r->asked_ms <= TERMINAL_MS && is_gemini_quota(r) ? GWS_NO_WAIT : r->asked_ms;
 }
 
+/* HolySheep may leave out when a window ends, and then its counter says how serious it is. */
+static int64_t rate_wait(const struct refusal *r)
+{
+    int64_t wait = wait_find(r->headers, r->count, r->body, r->now_real_s);
+    struct str left = http_header_find(r->headers, r->count, STR("x-ratelimit-remaining"));
+    return wait == GWS_NO_WAIT && str_eq(left, STR("0")) ? WAIT_TWICE : wait;
+}
+
 static int64_t wait_of(const struct refusal *r, enum outcome_class class)
 {
     switch (class) {
     case CLASS_RATE:
-        return wait_find(r->headers, r->count, r->body, r->now_real_s);
+        return rate_wait(r);
     case CLASS_OVERLOAD:
         return r->asked_ms;
     case CLASS_QUOTA:
+    case CLASS_QUOTA_HERE:
         return quota_wait(r);
     default:
         return GWS_NO_WAIT;

@@ -15,6 +15,7 @@ enum outcome_class {
     CLASS_CONTEXT,   /* too long for this model, and perhaps not for another */
     CLASS_AUTH,      /* the gateway's credential was refused */
     CLASS_QUOTA,     /* the account has no money or quota left: waiting will not cure it soon */
+    CLASS_QUOTA_HERE, /* the same, of this model alone */
     CLASS_RATE,      /* too many requests: wait */
     CLASS_OVERLOAD,  /* the upstream is overloaded */
     CLASS_SERVER,    /* it failed */
@@ -27,9 +28,12 @@ enum outcome_class {
     CLASS_ABORT      /* the client left */
 };
 
+/* No wait was named, but that nothing remains: twice what is usual. */
+enum { WAIT_TWICE = -2 };
+
 struct verdict {
     enum outcome_class class;
-    int64_t wait_ms; /* the wait the upstream named, or GWS_NO_WAIT */
+    int64_t wait_ms; /* the wait the upstream named, or GWS_NO_WAIT, or of a rate limit WAIT_TWICE */
     int status;      /* the upstream's, 0 when it sent none */
 };
 

@@ -42,10 +42,15 @@ static enum step_result all_failed(struct request *r)
     return text ? request_fail(r, 502, "server_error", "all_endpoints_failed", text) : request_fail_here(r);
 }
 
+static bool is_rate(const struct request *r)
+{
+    enum outcome_class class = r->verdict.class;
+    return class == CLASS_RATE || class == CLASS_QUOTA || class == CLASS_QUOTA_HERE;
+}
+
 /* What stands in the way of everyone, and when it may be gone. */
 static enum step_result none_available(struct request *r, const struct survey *s)
 {
-    bool rate = r->verdict.class == CLASS_RATE || r->verdict.class == CLASS_QUOTA;
     if (s->limited > 0 && s->spent == s->limited && s->full == 0 && s->open == 0)
         request_fail(r, 429, "rate_limit_error", "quota_exceeded", "The requests of the day are spent");
     else if (s->limited > 0 && s->full == 0 && (s->open == 0 || s->limit_is_soonest))
@@ -55,7 +60,7 @@ static enum step_result none_available(struct request *r, const struct survey *s
                      "Every endpoint that could serve this is at its limit of requests");
     else if (s->open > 0)
         request_fail(r, 503, "server_error", "circuit_open", "Every endpoint's circuit breaker is open");
-    else if (rate)
+    else if (is_rate(r))
         request_fail(r, 429, "rate_limit_error", "rate_limit_exceeded", "Every endpoint is rate limited");
     else if (s->other > 0)
         request_fail(r, 503, "server_error", "circuit_open", "Every endpoint is out of service");
@@ -92,8 +97,7 @@ enum step_result request_say_exhausted(struct request *r)
         r->failure.retry_after_ms = s.soonest_ms >= 0 ? s.soonest_ms : 1000;
         return FAIL;
     }
-    bool rate = r->verdict.class == CLASS_RATE || r->verdict.class == CLASS_QUOTA;
-    return s.tried > 0 && !rate ? all_failed(r) : none_available(r, &s);
+    return s.tried > 0 && !is_rate(r) ? all_failed(r) : none_available(r, &s);
 }
 
 static int add_gateway_headers(struct request *r, struct buf *out)

@@ -10,8 +10,8 @@ import time
 from email.utils import formatdate
 
 from harness import crowd, endpoint, equal, failed, ok, wait_until
-from signals import (ANSWER, BACK, DATE, EPOCH, SERVER, Row, answering, auth, choice, event, good, overload, play,
-                     quota, rate, slow_down)
+from signals import (ANSWER, BACK, DATE, EPOCH, SERVER, Row, answering, auth, choice, event, good, model_quota,
+                     overload, play, quota, rate, slow_down)
 from upstream import answer, failure, sse
 
 WHOLE, STREAM, RESPONSES = {"only": "whole"}, {"only": "stream"}, {"dialects": ["responses"]}
@@ -54,6 +54,7 @@ def test_holysheep(t):
         Row("a spike: nothing left", rate(42), 429, holysheep(), window(0, EPOCH + 42)),
         Row("a Reset that is past", rate(), 429, holysheep(), window(7, EPOCH - 1)),
         Row("no wait at all", rate(), 429, holysheep()),
+        Row("no wait, and nothing left", rate(4), 429, holysheep(), {"X-RateLimit-Remaining": 0}),
         Row("quota_exceeded", quota(), 429, holysheep(code="quota_exceeded", kind="quota")),
         Row("quota_exceeded and until when", quota(3600), 429, holysheep(code="quota_exceeded", retry_after=3600)),
         Row("tokens_limit_exceeded in a 200", quota(), 200,
@@ -312,20 +313,25 @@ def test_gemini(t):
     play(t, [
         Row("RetryInfo", rate(47), 429, google(exceeded + "Please retry in 46.3s.", MINUTE, "47s")),
         Row("RetryInfo with a fraction", rate(46.387), 429, google(exceeded, MINUTE, "46.387s")),
+        Row("a limit as a bare object in a stream", rate(47), 200,
+            events=json.dumps(google(exceeded, MINUTE, "47s")).encode() + b"\n\n", **STREAM),
+        Row("the same over many lines", rate(47), 200,
+            events=json.dumps(google(exceeded, MINUTE, "47s"), indent=2).encode(), **STREAM),
         Row("in a list", rate(47), 429, [google(exceeded, MINUTE, "47s")]),
         Row("the message", rate(46.3), 429, google(exceeded + "Please retry in 46.3s.")),
         Row("the message in ms", rate(0.8), 429, google(exceeded + "Please retry in 800.0ms.")),
         Row("by the minute, without a wait", rate(60), 429, google(exceeded, MINUTE)),
         Row("Vertex: no details", rate(), 429, google()),
-        Row("by the day, with the delay of a minute", quota(), 429, google(exceeded, DAY, "47s")),
+        Row("by the day, with the delay of a minute", model_quota(), 429, google(exceeded, DAY, "47s")),
         Row("Daily", quota(), 429, google(exceeded, "InputTokensDailyFreeTier")),
-        Row("by the day, in ten hours", quota(21600), 429, google(exceeded + "Please retry in 10h17m5.723541104s.",
-                                                                 DAY)),
+        Row("by the day, in ten hours", model_quota(21600), 429,
+            google(exceeded + "Please retry in 10h17m5.723541104s.", DAY)),
         Row("10h17m without a quota's name", quota(21600), 429,
             google(exceeded + "Please retry in 10h17m5.723541104s.")),
-        Row("a long RetryInfo", quota(4000), 429, google(exceeded, MINUTE, "4000s")),
-        Row("a limit of nothing", quota(), 429, google(exceeded + "Quota exceeded for metric: requests, limit: 0, "
-                                                       "model: gemini-2.5-pro. Please retry in 20s.", MINUTE, "20s")),
+        Row("a long RetryInfo", model_quota(4000), 429, google(exceeded, MINUTE, "4000s")),
+        Row("a limit of nothing", model_quota(), 429,
+            google(exceeded + "Quota exceeded for metric: requests, limit: 0, model: gemini-2.5-pro. "
+                   "Please retry in 20s.", MINUTE, "20s")),
         Row("in a 200", rate(47), 200, [google(exceeded, MINUTE, "47s")], **WHOLE),
         Row("a bare object in a stream", SERVER, 200, events=json.dumps(google(
             "An internal error", code=500, status="INTERNAL")).encode() + b"\n\n", **STREAM),

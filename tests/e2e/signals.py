@@ -35,6 +35,11 @@ def quota(wait=QUOTA):
     return Outcome("quota", "quota", "account", wait, (0, 0), "second")
 
 
+def model_quota(wait=QUOTA):
+    """A quota that is of this model alone."""
+    return Outcome("modelquota", "quota", "model", wait, (0, 0), "second")
+
+
 def auth():
     return Outcome("auth", "auth", "account", AUTH, (0, 0), "second")
 

@@ -440,11 +440,13 @@ static void settles_waits(void **state)
     } cases[] = {
         {CLASS_RATE, 1200, false, GWS_COOL_RATE, 1200},
         {CLASS_RATE, GWS_NO_WAIT, false, GWS_COOL_RATE, 2000},
+        {CLASS_RATE, WAIT_TWICE, false, GWS_COOL_RATE, 4000},
         {CLASS_RATE, 3600000, false, GWS_COOL_RATE, 60000},
         {CLASS_RATE, 9999999999000, false, GWS_COOL_RATE, 60000},
         {CLASS_OVERLOAD, 1200, false, GWS_COOL_OVERLOAD, 1200},
         {CLASS_QUOTA, GWS_NO_WAIT, true, GWS_COOL_QUOTA, 15 * 60000},
         {CLASS_QUOTA, 86400000, true, GWS_COOL_QUOTA, 6 * 3600000},
+        {CLASS_QUOTA_HERE, GWS_NO_WAIT, false, GWS_COOL_QUOTA, 15 * 60000},
         {CLASS_QUOTA, 3600000, true, GWS_COOL_QUOTA, 3600000},
         {CLASS_AUTH, GWS_NO_WAIT, true, GWS_COOL_AUTH, 60000},
     };

@@ -199,9 +199,14 @@ static const struct row gemini[] = {
     {429, NULL, EXHAUSTED("Please retry in 4m59s.", ""), CLASS_RATE, 299000},
     {429, NULL, "[" EXHAUSTED("m", DELAY("47s")) "]", CLASS_RATE, 47000},
     /* By the day: the delay that comes with it is not that of the day. */
-    {429, NULL, EXHAUSTED("m", VIOLATES("GenerateRequestsPerDayPerProjectPerModel-FreeTier")), CLASS_QUOTA, NONE},
+    {429, NULL, EXHAUSTED("m", VIOLATES("GenerateRequestsPerDayPerProjectPerModel-FreeTier")), CLASS_QUOTA_HERE,
+     NONE},
     {429, NULL, EXHAUSTED("m", VIOLATES("GenerateRequestsPerDayPerProjectPerModel-FreeTier") "," DELAY("47s")),
-     CLASS_QUOTA, NONE},
+     CLASS_QUOTA_HERE, NONE},
+    /* HolySheep without any moment: nothing remaining makes it worse. */
+    {429, "x-ratelimit-remaining: 0", "{\"error\":{\"code\":\"rate_limit_exceeded\"}}", CLASS_RATE, WAIT_TWICE},
+    {429, "x-ratelimit-remaining: 7", "{\"error\":{\"code\":\"rate_limit_exceeded\"}}", CLASS_RATE, NONE},
+
     {429, NULL, EXHAUSTED("m", VIOLATES("APerMinute") "," VIOLATES("DailyLimit") "," DELAY("1s")), CLASS_QUOTA, NONE},
     {429, NULL, EXHAUSTED("m", VIOLATES("APerDay") "," DELAY("36685s")), CLASS_QUOTA, 36685000},
     {429, NULL, EXHAUSTED("m", DELAY("300s")), CLASS_RATE, 300000},

@@ -265,10 +265,10 @@ def cutting(events, count):
 
 
 def test_15_down_then_well(t):
-    """Scaled: 2 s down instead of 60, breakers open for 300 to 600 ms instead of 5 to 30 s. Nothing fails meanwhile,
+    """Scaled: 2 s down instead of 60, breakers open after 2 failures for 300 to 600 ms. Nothing fails meanwhile,
     and when it is over the endpoint has its share again."""
     a, b = t.sim("a", tcp=True), t.sim("b", tcp=True)
-    breaker = {"open": "300ms", "max_open": "600ms"}
+    breaker = {"failures": 2, "open": "300ms", "max_open": "600ms"}
     gw = t.gateway([endpoint("a", a, breaker=breaker), endpoint("b", b, breaker=breaker)])
     wrong, over, lock = [], threading.Event(), threading.Lock()
 

@@ -11,7 +11,7 @@ import threading
 import time
 
 from dialects import APIS, BOTH, Chat, Completions, Messages, Responses, broken, said, told, whole_characters
-from harness import crowd, endpoint, equal, ok, wait_until, words
+from harness import crowd, endpoint, equal, kill, ok, wait_until, words
 from upstream import CLOSE, LAST, chunked, delta, failure, stream_head
 
 STORY = words(60)
@@ -732,3 +732,82 @@ def test_an_empty_delta_first(t):
     a = t.upstream(first([delta(""), delta(None), delta(" Once"), delta(""), delta(" upon")]))
     b = t.upstream(telling([delta(" Once upon a"), delta(" time."), delta(None, "stop"), b"data: [DONE]\n\n"]))
     told(Chat.ask(gateway(t, a, b)).run(), " Once upon a time.", "a")
+
+
+# Who asked, and how.
+
+def test_pinned(t):
+    """A request that names its endpoint stays there, whoever else could go on."""
+    a, b = t.sim("a", fault="cut@20#1"), t.sim("b")
+    gw = gateway(t, a, b)
+    told(Chat.ask(gw, headers={"X-Gateway-Endpoint": "a"}).run(), STORY, "a")
+    equal((a.count, b.count), (2, 0), "requests upstream")
+    equal(len({entry["body"] for entry in a.requests}), 1, "different bodies")
+
+
+def test_the_connection_lives_on(t):
+    """After a rescue the next request comes on the same connection, as after any whole answer."""
+    a, b = t.sim("a", fault="cut@20"), t.sim("b")
+    gw = gateway(t, a, b)
+    with gw.connect() as conn:
+        for api in (Chat, Messages, Chat):
+            conn.send(api.ask(gw).data)
+            told(conn.read(), STORY, "a")
+        conn.send(Chat.ask(gw, False).data)
+        told(conn.read(), STORY, "b")
+
+
+def test_http_1_0(t):
+    """No chunks there: the end of the connection is the end of the answer, so only [DONE] tells a whole one."""
+    a, b = t.sim("a", fault="cut@20"), t.sim("b")
+    gw = gateway(t, a, b)
+    data = Chat.ask(gw).data.replace(b"HTTP/1.1", b"HTTP/1.0", 1)
+    with gw.connect() as conn:
+        conn.send(data)
+        r = conn.read()
+        equal(r.end, "close", "how it ends")
+        told(r, STORY, "a")
+    b.fault("500")
+    with gw.connect() as conn:
+        conn.send(data)
+        broken(conn.read(), STORY)
+
+
+def test_usage_comes_once(t):
+    """Who asked for the usage is told the answering stream's, once; who did not is not."""
+    a, b = t.sim("a", fault="cut@20"), t.sim("b")
+    gw = gateway(t, a, b)
+    for asked in (True, False):
+        more = {"stream_options": {"include_usage": True}} if asked else {}
+        r = Chat.ask(gw, **more).run()
+        told(r, STORY, "a")
+        counts = [json.loads(event)["usage"] for event in r.events[:-1] if json.loads(event).get("usage")]
+        equal([count["completion_tokens"] for count in counts], [60] if asked else [], "usage")
+
+
+# Nothing is left behind.
+
+def test_the_budget_comes_back(t):
+    """Clients that leave during a rescue, rescues that fail, a worker that is killed in one: the next is rescued."""
+    a, b = t.sim("a", fault="cut@20"), t.sim("b", ttft="20s")
+    gw = gateway(t, a, b, retry={"budget": "0%", "budget_min": 1, "attempts": 2})
+    for number in range(3):
+        call = Chat.ask(gw).begin()
+        wait_until(lambda: b.stats()["in_flight"] == 1, 5, "a replay is under way")
+        equal(broken(Chat.ask(gw).run(), STORY).text, words(20), "what the budget does not allow")
+        if number == 2:
+            for row in gw.workers():
+                if row["in_flight"]:
+                    kill(row["pid"])
+        else:
+            call.abort()
+        wait_until(lambda: b.stats()["in_flight"] == 0, 5, "the replay is ended upstream")
+    b.set(ttft=0)
+    b.fault("cut@10")
+    wait_until(lambda: len(gw.workers()) == 2, 10, "the killed worker is replaced")
+    for _ in range(3):
+        equal(broken(Chat.ask(gw).run(), STORY).text, words(20), "the text when the replay is cut, too")
+    b.fault()
+    for _ in range(3):
+        told(Chat.ask(gw).run(), STORY, "a")
+    wait_until(lambda: gw.in_flight() == 0, 5, "nothing is in flight")

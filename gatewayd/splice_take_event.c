@@ -112,6 +112,8 @@ static void take_response(struct splice_taken *taken, struct json_value response
     if (response.type != JSON_OBJECT)
         return;
     splice_take_value(taken, SPLICE_PART_FIRST, 0, SPLICE_ID, json_path(response.text, "id"));
+    splice_take_value(taken, SPLICE_PART_FIRST, 0, SPLICE_CREATED, json_path(response.text, "created_at"));
+    splice_take_value(taken, SPLICE_PART_FIRST, 0, SPLICE_MODEL, json_path(response.text, "model"));
     output = json_path(response.text, "output");
     for (uint64_t i = 0; output.type == JSON_ARRAY && json_next(&output.text, NULL, &item); i++)
         take_item_ids(taken, i, item);

@@ -116,6 +116,17 @@ static void goes_on_with_responses(void **state)
            WHOLE("completed", "8", "resp_a", OUTPUT("fc_a", "call_a") "," OUTPUT("fc_x", "call_x")));
 }
 
+static void responses_keep_who_they_are(void **state)
+{
+    (void)state;
+    BEGIN(SPLICE_RESPONSES, "data: {'type':'response.created','response':{'id':'a','created_at':1,'model':'x'}}\n\n",
+          ADDED("2", "a", "c"), ARGUMENTS("3", "a", "{"));
+    had(ADDED("2", "b", "c"));
+    had(ARGUMENTS("3", "b", "{"));
+    passes("data: {'type':'response.completed','response':{'model':'y','created_at':22,'id':'b'}}\n\n",
+           "data: {'type':'response.completed','response':{'model':'x','created_at':1,'id':'a'}}\n\n");
+}
+
 static void tells_items_apart(void **state)
 {
     static const char *const others[] = {
@@ -148,6 +159,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(goes_on_with_messages, start, stop),
         cmocka_unit_test_setup_teardown(tells_blocks_apart, start, stop),
         cmocka_unit_test_setup_teardown(goes_on_with_responses, start, stop),
+        cmocka_unit_test_setup_teardown(responses_keep_who_they_are, start, stop),
         cmocka_unit_test_setup_teardown(tells_items_apart, start, stop),
     };
 

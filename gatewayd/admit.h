@@ -37,8 +37,8 @@ struct ticket {
     uint64_t tokens; /* what the try did cost, when told by admit_cost() */
     bool cost_known;
     bool cost_nothing; /* it failed before there was anything to pay for */
+    bool answering; /* a stream's first content has come */
     bool settled;
-    bool succeeded; /* settled as a success, and not cut since */
 };
 
 /*
@@ -61,10 +61,16 @@ bool admit_peek(struct gws_region *region, const struct plan_candidate *candidat
 void admit_cost(struct ticket *ticket, uint64_t tokens);
 
 /*
- * Tell the shared words how the try went; only the first call counts, except that a cut after a success is told as
- * well. `loss_known`: the lost connection was already reported by another stream it carried. A success with a wait
- * announces that nothing remains, and cools the pair for at most a minute. What is a sign of overload makes an adaptive
- * bulkhead smaller, a success larger again.
+ * A stream's first content has come: a trial decides here, and everyone hears that the endpoint is alive. Whether the
+ * try was a good one is only known at its end. A success with a wait announces that nothing remains, and cools the pair
+ * for at most a minute.
+ */
+void admit_answering(struct gws_region *region, struct ticket *ticket, struct verdict verdict);
+
+/*
+ * Tell the shared words how the try went; only the first call counts. `loss_known`: the lost connection was already
+ * reported by another stream it carried. What is a sign of overload makes an adaptive bulkhead smaller, a success
+ * larger again.
  */
 void admit_settle(struct gws_region *region, struct ticket *ticket, struct verdict verdict, bool loss_known);
 

@@ -93,16 +93,6 @@ static void settle_bulkhead(struct gws_region *region, const struct plan_target 
         gws_adapt_success(region, t->row, &t->adaptive, gws_gate_sum(region, t->endpoint));
 }
 
-/* The end of a stream that had begun well: its success is told already, and a trial has already decided. */
-static void settle_late_cut(struct gws_region *region, struct ticket *ticket, uint64_t now)
-{
-    const struct plan_candidate *c = ticket->candidate;
-    ticket->succeeded = false;
-    gws_stat_count(region, c->target->endpoint, GWS_STAT_FAILED);
-    if (!ticket->pair.trial)
-        gws_breaker_report(region, c->pair_row, &c->breaker, ticket->pair, GWS_FAILED, now, 0, secret_random32());
-}
-
 static struct effect effect_of(struct verdict verdict, bool loss_known)
 {
     struct effect effect = effects[verdict.class];
@@ -115,32 +105,68 @@ static struct effect effect_of(struct verdict verdict, bool loss_known)
     return effect;
 }
 
+/* What a sign of life says, wherever it comes: at a stream's first content, or at the end of anything else. */
+static void settle_success(struct gws_region *region, const struct ticket *ticket, struct verdict verdict,
+                           uint64_t now)
+{
+    const struct plan_target *t = ticket->candidate->target;
+    gws_breaker_report(region, t->row, &t->breaker, ticket->endpoint, GWS_OK, now, 0, 0);
+    settle_cooldowns(region, ticket, verdict, now);
+    settle_bulkhead(region, t, CLASS_OK, now);
+    gws_stat_last_ok(region, t->endpoint, now);
+}
+
+void admit_answering(struct gws_region *region, struct ticket *ticket, struct verdict verdict)
+{
+    const struct plan_candidate *c = ticket->candidate;
+    if (!c || ticket->settled || ticket->answering)
+        return;
+    uint64_t now = gws_clock_ms(region);
+    ticket->answering = true;
+    settle_success(region, ticket, verdict, now);
+    if (ticket->pair.trial)
+        gws_breaker_report(region, c->pair_row, &c->breaker, ticket->pair, GWS_OK, now, 0, 0);
+}
+
+/* The end of a stream that had begun well: a trial has decided already, and anybody else decides now. Who leaves it in
+ * the middle says nothing against it. */
+static void settle_stream(struct gws_region *region, const struct ticket *ticket, bool cut, bool loss_known,
+                          uint64_t now)
+{
+    const struct plan_candidate *c = ticket->candidate;
+    enum gws_outcome outcome = !cut ? GWS_OK : loss_known ? GWS_NEUTRAL : GWS_FAILED;
+    if (!ticket->pair.trial)
+        gws_breaker_report(region, c->pair_row, &c->breaker, ticket->pair, outcome, now, 0,
+                           outcome == GWS_FAILED ? secret_random32() : 0);
+    gws_stat_count(region, c->target->endpoint, cut ? GWS_STAT_FAILED : GWS_STAT_OK);
+}
+
 void admit_settle(struct gws_region *region, struct ticket *ticket, struct verdict verdict, bool loss_known)
 {
     const struct plan_candidate *c = ticket->candidate;
-    if (!c)
+    if (!c || ticket->settled)
         return;
     uint64_t now = gws_clock_ms(region);
-    if (ticket->settled) {
-        if (verdict.class == CLASS_CUT && ticket->succeeded)
-            settle_late_cut(region, ticket, now);
-        return;
-    }
     ticket->settled = true;
-    ticket->succeeded = verdict.class == CLASS_OK;
     const struct plan_target *t = c->target;
     struct effect effect = effect_of(verdict, loss_known);
     ticket->cost_nothing = !effect.costs;
+    if (ticket->answering) {
+        settle_stream(region, ticket, classify_fails_over(verdict.class), loss_known, now);
+        return;
+    }
     bool draws = effect.endpoint == GWS_FAILED || effect.pair != GWS_OK;
     uint32_t rnd = draws ? secret_random32() : 0;
-    gws_breaker_report(region, t->row, &t->breaker, ticket->endpoint, effect.endpoint, now, 0, rnd);
     gws_breaker_report(region, c->pair_row, &c->breaker, ticket->pair, effect.pair, now,
                        verdict.wait_ms > 0 ? (uint64_t)verdict.wait_ms : 0, rnd);
+    gws_stat_count(region, t->endpoint, effect.stat);
+    if (verdict.class == CLASS_OK) {
+        settle_success(region, ticket, verdict, now);
+        return;
+    }
+    gws_breaker_report(region, t->row, &t->breaker, ticket->endpoint, effect.endpoint, now, 0, rnd);
     settle_cooldowns(region, ticket, verdict, now);
     settle_bulkhead(region, t, verdict.class, now);
-    gws_stat_count(region, t->endpoint, effect.stat);
-    if (verdict.class == CLASS_OK)
-        gws_stat_last_ok(region, t->endpoint, now);
 }
 
 void admit_cost(struct ticket *ticket, uint64_t tokens)

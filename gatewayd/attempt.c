@@ -267,7 +267,10 @@ static enum upstream_flow on_head(void *owner, const struct upstream_response *r
     intake_begin(&a->intake, response);
     a->intake.pausable = !upstream_is_shared(a->transfer);
     a->intake.closing = sse_closing(a->task.route->upstream_path);
-    return UPSTREAM_TAKEN;
+    /* A stream that nobody asked for is no answer that its client could read. */
+    bool unasked = a->intake.mode == INTAKE_EVENTS && !a->task.route->stream &&
+                   splice_api_of(a->task.route->upstream_path) != SPLICE_NONE;
+    return unasked ? UPSTREAM_ABORT : UPSTREAM_TAKEN;
 }
 
 /* How long a reader may stand still; less when others wait behind it on the same connection. */
@@ -309,7 +312,7 @@ static void on_done(void *owner, enum upstream_end how, const char *why)
             return;
         a->end = UPSTREAM_LOCAL;
     }
-    if (intake_end(&a->intake) != 0)
+    if (a->end == UPSTREAM_COMPLETE && intake_end(&a->intake) != 0)
         a->end = UPSTREAM_LOCAL;
     end(a);
 }
@@ -329,9 +332,9 @@ static void note_latency(const struct attempt *a)
 static void on_answering(struct intake *intake)
 {
     struct attempt *a = (struct attempt *)(void *)((char *)intake - offsetof(struct attempt, intake));
-    if (!a->ticket.settled) {
+    if (!a->ticket.answering) {
         struct verdict ok = {CLASS_OK, GWS_NO_WAIT, a->response->status};
-        admit_settle(a->service->region, &a->ticket, with_depletion(a, ok), false);
+        admit_answering(a->service->region, &a->ticket, with_depletion(a, ok));
         note_latency(a);
     }
     a->answering(a);

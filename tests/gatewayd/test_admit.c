@@ -501,47 +501,56 @@ static void trips(void **state)
     end(&a);
 }
 
-/* A cut after a success is a failure of the pair; after anything else, or once more, it is nothing. */
-static void settles_late_cuts(void **state)
+/* A stream that had begun well counts once, when it ends: as a success, or cut as a failure. A trial decides when it
+ * begins. */
+static void settles_streams_at_their_end(void **state)
 {
     const struct verdict ok = {CLASS_OK, GWS_NO_WAIT, 200}, cut = {CLASS_CUT, GWS_NO_WAIT, 0};
-    const struct verdict failed = {CLASS_SERVER, GWS_NO_WAIT, 500};
+    const struct verdict left = {CLASS_ABORT, GWS_NO_WAIT, 0};
     struct admission a;
     struct ticket ticket = {0};
     uint64_t stats[GWS_STATS];
 
     (void)state;
     begin(&a);
-    take(&a, &ticket);
-    admit_settle(a.region, &ticket, ok, false);
-    admit_settle(a.region, &ticket, cut, false);
-    assert_int_equal(breaker(&a, a.c->pair_row).failures, 1);
-    assert_int_equal(breaker(&a, a.t->row).failures, 0);
-    admit_settle(a.region, &ticket, cut, false);
-    assert_int_equal(breaker(&a, a.c->pair_row).failures, 1);
+    for (unsigned i = 1; i <= 2; i++) {
+        take(&a, &ticket);
+        admit_answering(a.region, &ticket, ok);
+        admit_answering(a.region, &ticket, ok);
+        assert_int_equal(breaker(&a, a.c->pair_row).failures, i - 1);
+        admit_settle(a.region, &ticket, cut, false);
+        admit_settle(a.region, &ticket, cut, false);
+        admit_release(a.region, &ticket);
+        assert_int_equal(breaker(&a, a.c->pair_row).failures, i);
+        assert_int_equal(breaker(&a, a.t->row).failures, 0);
+    }
     gws_stat_read(a.region, a.t->endpoint, stats);
-    assert_int_equal(stats[GWS_STAT_OK], 1);
-    assert_int_equal(stats[GWS_STAT_FAILED], 1);
-    admit_release(a.region, &ticket);
+    assert_int_equal(stats[GWS_STAT_OK], 0);
+    assert_int_equal(stats[GWS_STAT_FAILED], 2);
 
-    take(&a, &ticket);
-    admit_settle(a.region, &ticket, failed, false);
-    admit_settle(a.region, &ticket, cut, false);
+    take(&a, &ticket); /* the connection was lost for all its streams, and that is told */
+    admit_answering(a.region, &ticket, ok);
+    admit_settle(a.region, &ticket, cut, true);
     admit_release(a.region, &ticket);
     assert_int_equal(breaker(&a, a.c->pair_row).failures, 2);
-    take(&a, &ticket);
-    admit_settle(a.region, &ticket, cut, false);
-    admit_settle(a.region, &ticket, cut, false);
+    take(&a, &ticket); /* its reader went away in the middle */
+    admit_answering(a.region, &ticket, ok);
+    admit_settle(a.region, &ticket, left, false);
     admit_release(a.region, &ticket);
-    gws_stat_read(a.region, a.t->endpoint, stats);
-    assert_int_equal(stats[GWS_STAT_FAILED], 3);
-    assert_int_equal(breaker(&a, a.c->pair_row).mode, GWS_OPEN);
+    assert_int_equal(breaker(&a, a.c->pair_row).failures, 0);
+    end(&a);
 
-    /* A trial decided at its first content; what the cut says of it now comes under another generation. */
+    begin(&a);
+    for (int i = 0; i < 3; i++) {
+        take(&a, &ticket);
+        admit_settle(a.region, &ticket, cut, false);
+        admit_release(a.region, &ticket);
+    }
+    assert_int_equal(breaker(&a, a.c->pair_row).mode, GWS_OPEN);
     rig_pass_ms(&a.rig, 2000);
     take(&a, &ticket);
     assert_true(ticket.pair.trial);
-    admit_settle(a.region, &ticket, ok, false);
+    admit_answering(a.region, &ticket, ok);
     assert_int_equal(breaker(&a, a.c->pair_row).mode, GWS_CLOSED);
     admit_settle(a.region, &ticket, cut, false);
     assert_int_equal(breaker(&a, a.c->pair_row).failures, 0);
@@ -610,7 +619,7 @@ int main(void)
         cmocka_unit_test(settles_each_class),
         cmocka_unit_test(settles_waits),
         cmocka_unit_test(trips),
-        cmocka_unit_test(settles_late_cuts),
+        cmocka_unit_test(settles_streams_at_their_end),
         cmocka_unit_test(leaves_the_operators_word),
         cmocka_unit_test(counts_over_processes),
     };

@@ -239,7 +239,7 @@ static void keeps_the_charge_of_what_had_begun(void **state)
     (void)state;
     begin(&s);
     assert_int_equal(admit_take(s.region, s.a, 30, &ticket, &refused), 0);
-    admit_settle(s.region, &ticket, (struct verdict){CLASS_OK, GWS_NO_WAIT, 200}, false);
+    admit_answering(s.region, &ticket, (struct verdict){CLASS_OK, GWS_NO_WAIT, 200});
     admit_settle(s.region, &ticket, (struct verdict){CLASS_CUT, GWS_NO_WAIT, 0}, false);
     admit_release(s.region, &ticket);
     assert_left(&s, (uint64_t[]){39, 69, 30, 60, 5, 9});

@@ -6,6 +6,7 @@
 
 #include "gatewayd/answer.h"
 #include "gatewayd/headers.h"
+#include "gatewayd/log.h"
 #include "gatewayd/wait.h"
 #include "libshm/clock.h"
 #include "libshm/estimate.h"
@@ -215,10 +216,14 @@ static struct verdict judge(const struct attempt *a)
 static void note_cost(struct attempt *a)
 {
     struct usage *usage = &a->intake.usage;
-    if (a->intake.mode == INTAKE_WHOLE && a->verdict.class == CLASS_OK)
+    bool wanted = a->task.thumb > 0 || log_access_enabled();
+    if (wanted && a->intake.mode == INTAKE_WHOLE && a->verdict.class == CLASS_OK)
         usage_read(buf_str(&a->intake.held), usage);
-    if (usage->known)
-        admit_cost(&a->ticket, usage->input + usage->output);
+    if (!usage->known)
+        return;
+    admit_cost(&a->ticket, usage->input + usage->output);
+    if (a->task.thumb > 0)
+        gws_estimate_learn(a->service->region, a->task.estimate_row, a->task.thumb, usage->input);
 }
 
 /* Of a failure: a candidate that fails quickly must not look quick. */

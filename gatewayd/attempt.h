@@ -19,6 +19,8 @@ struct attempt_task {
     struct str id;
     struct str body;
     uint32_t min_chars;            /* what an answer must hold to be one */
+    uint64_t thumb;                /* tokens of its prompt by the rule of thumb; 0 when nobody needs to know */
+    uint32_t estimate_row;         /* where it is learned what they really are */
     bool replays;                  /* the client has a part of the answer already */
 };
 

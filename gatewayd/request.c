@@ -348,6 +348,8 @@ static int start(struct request *r, struct request_try *t)
         .id = r->id,
         .body = r->body,
         .min_chars = stage->model->conf ? stage->model->conf->min_chars : 0,
+        .thumb = r->course.thumb,
+        .estimate_row = stage->model->estimate_row,
         .replays = r->rescuing,
     };
     uint64_t now = event_now_ms(r->service->loop);

@@ -281,6 +281,23 @@ def test_a_refused_credential_of_an_account(t):
     equal(sims["b"].count, 0, "requests with the same credential elsewhere")
 
 
+def test_a_refused_credential_beyond_its_account(t):
+    """The same key at endpoints of two accounts is refused for both; another key of the same account is not."""
+    sims = {name: t.sim(name) for name in "abc"}
+    env = {"ONE": "sk-shared-000", "OWN": "sk-own-00000"}
+    gw = t.gateway([endpoint("a", sims["a"], key="env:ONE"), endpoint("b", sims["b"], key="env:ONE", priority=2),
+                    endpoint("c", sims["c"], key="env:OWN", priority=3)], workers=4, env=env)
+    sims["a"].fault("401#1")
+    equal(ok(gw.ask(), "c").attempts, "2", "attempts")
+    equal(sims["b"].count, 0, "requests with the same credential elsewhere")
+    gw.stop()
+    team = t.gateway([endpoint("a", sims["a"], key="env:ONE", account="team"),
+                      endpoint("b", sims["b"], key="env:OWN", account="team", priority=2),
+                      endpoint("c", sims["c"], priority=3)], workers=4, env=env, name="team")
+    sims["a"].fault("401#1")
+    equal(ok(team.ask(), "b").attempts, "2", "attempts with another key of the same account")
+
+
 # Probes.
 
 PROBE = {"path": "/models", "interval": "200ms", "timeout": "2s"}

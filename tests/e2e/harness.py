@@ -359,6 +359,13 @@ class Gateway:
     def in_flight(self):
         return sum(row["in_flight"] for row in self.status()["endpoints"])
 
+    def parked(self):
+        """How many requests wait for an endpoint, over all workers."""
+        return self.status()["summary"]["parked"]
+
+    def wait_parked(self, count, timeout=10):
+        wait_until(lambda: self.parked() == count, timeout, "%d requests are parked" % count)
+
     def events(self):
         return self.order("events").json["events"]
 

@@ -193,6 +193,29 @@ class Upstream:
         self.thread.join(5)
 
 
+class Held:
+    """A script that answers only when `let()` was called, and knows how many it held at once.
+
+    `then` is the script of the answer. Requests whose client leaves meanwhile count until they are let.
+    """
+
+    def __init__(self, then=None):
+        self.then = then or (lambda request, conn: completion(request))
+        self.open, self.lock, self.now, self.most = threading.Event(), threading.Lock(), 0, 0
+
+    def __call__(self, request, conn):
+        with self.lock:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        self.open.wait(60)
+        with self.lock:
+            self.now -= 1
+        return self.then(request, conn)
+
+    def let(self):
+        self.open.set()
+
+
 def answer(status, body, headers=(), reason="Whatever", kind="application/json"):
     """The bytes of a whole answer with a Content-Length."""
     if not isinstance(body, bytes):

@@ -149,7 +149,8 @@ def test_status(r):
     equal([model["state"] for model in rows["sgp"]["models"]], ["cooling", "healthy"], "models of sgp")
     summary = shown["summary"]
     equal((summary["serving"], summary["endpoints"], summary["usable"], summary["requests"], summary["success_rate"],
-           summary["workers"], summary["master"], summary["generation"]), (False, 5, 2, 100, 0.95, 0, None, 1),
+           summary["parked"], summary["workers"], summary["master"], summary["generation"]),
+          (False, 5, 2, 100, 0.95, 0, 0, None, 1),
           "summary")
 
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "libshm/budget.h"
 #include "libshm/clock.h"
 #include "tools/gatewayctl/args.h"
 #include "tools/gatewayctl/command.h"
@@ -23,7 +24,8 @@ enum { MEDIAN = 5000, SLOWEST = 9900 };
 
 struct summary {
     unsigned workers;
-    int32_t master; /* 0: not running */
+    uint64_t parked; /* requests that wait for an endpoint */
+    int32_t master;  /* 0: not running */
     uint64_t generation;
     bool serving;
 };
@@ -103,11 +105,12 @@ static void print_json(const struct survey *survey, const struct summary *summar
     for (size_t i = 0; i < survey->count; i++)
         json_array_append_new(list, endpoint_json(&survey->endpoints[i], survey->now));
     json_t *master = summary->master ? json_integer(summary->master) : json_null();
-    out_json(json_pack("{s:o, s:{s:b, s:I, s:I, s:I, s:f, s:I, s:o, s:I}}", "endpoints", list, "summary", "serving",
-                       (int)summary->serving, "endpoints", (json_int_t)survey->count, "usable",
+    out_json(json_pack("{s:o, s:{s:b, s:I, s:I, s:I, s:f, s:I, s:I, s:o, s:I}}", "endpoints", list, "summary",
+                       "serving", (int)summary->serving, "endpoints", (json_int_t)survey->count, "usable",
                        (json_int_t)survey->usable, "requests", (json_int_t)survey->tried, "success_rate",
-                       share(survey->tried - survey->errors, survey->tried, 1), "workers",
-                       (json_int_t)summary->workers, "master", master, "generation", (json_int_t)summary->generation));
+                       share(survey->tried - survey->errors, survey->tried, 1), "parked",
+                       (json_int_t)summary->parked, "workers", (json_int_t)summary->workers, "master", master,
+                       "generation", (json_int_t)summary->generation));
 }
 
 static enum out_color color_of(enum state_kind kind)
@@ -189,6 +192,8 @@ static void print_summary(const struct survey *survey, const struct summary *sum
     if (survey->tried > 0)
         printf("; %.2f%% of %" PRIu64 " tries good",
                100 * share(survey->tried - survey->errors, survey->tried, 1), survey->tried);
+    if (summary->parked > 0)
+        printf("; %" PRIu64 " parked", summary->parked);
     if (summary->workers > 0 || summary->master)
         printf("; %u worker%s", summary->workers, summary->workers == 1 ? "" : "s");
     if (summary->master)
@@ -217,6 +222,7 @@ int command_status(const struct ctl *ctl, int argc, char **argv)
     survey_read(&survey, &region, gws_clock_ms(&region));
     struct summary summary = {
         .workers = workers_alive(&region),
+        .parked = gws_tally_sum(&region, GWS_TALLY_PARKED),
         .master = find_master(&region, path),
         .generation = gws_region_generation(&region),
     };

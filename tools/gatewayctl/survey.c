@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 
+#include "libshm/adapt.h"
 #include "libshm/gate.h"
 #include "libshm/order.h"
 #include "tools/gatewayctl/history.h"
@@ -62,6 +63,13 @@ static struct gws_window_totals read_window(const struct gws_region *region, con
     return window;
 }
 
+/* What its bulkhead admits now: the configured number, or what overload has left of it. */
+static uint64_t limit_now(const struct gws_region *region, const struct names_row *name)
+{
+    const struct gws_adapt_rules rules = {.max = name->info.max_concurrent};
+    return gws_adapt_limit(region, name->row, &rules);
+}
+
 static void read_endpoint(struct survey *survey, const struct gws_region *region, size_t first, size_t end)
 {
     const struct names_row *name = &survey->names.rows[first];
@@ -80,7 +88,7 @@ static void read_endpoint(struct survey *survey, const struct gws_region *region
         .models = &survey->domains[first + 1],
         .model_count = end - first - 1,
         .in_flight = gws_gate_sum(region, name->info.endpoint),
-        .limit = name->info.max_concurrent,
+        .limit = limit_now(region, name),
         .tried = counts[GWS_STAT_OK] + counts[GWS_STAT_FAILED] + counts[GWS_STAT_THROTTLED] + counts[GWS_STAT_REFUSED],
         .errors = counts[GWS_STAT_FAILED] + counts[GWS_STAT_THROTTLED],
         .last_ok = counts[GWS_STAT_LAST_OK],

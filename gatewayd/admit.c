@@ -137,6 +137,7 @@ int admit_take(struct gws_region *region, const struct plan_candidate *c, uint64
         return 1;
     }
     ticket->candidate = c;
+    ticket->cool_endpoint = gws_cooldown_gen(region, t->row);
     ticket->cool_pair = gws_cooldown_gen(region, c->pair_row);
     ticket->cool_account = gws_cooldown_gen(region, t->account->row);
     ticket->taken_ms = now;

@@ -30,6 +30,7 @@ struct ticket {
     const struct plan_candidate *candidate; /* NULL: holds nothing */
     struct gws_permit endpoint;
     struct gws_permit pair;
+    uint16_t cool_endpoint;
     uint16_t cool_pair;
     uint16_t cool_account;
     uint64_t taken_ms;

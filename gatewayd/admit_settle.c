@@ -39,16 +39,28 @@ static const struct effect effects[] = {
     [CLASS_ABORT] = {GWS_NEUTRAL, GWS_NEUTRAL, GWS_STAT_ABORTED, true},
 };
 
+/* A refused credential is refused wherever it is used, and nobody else is concerned. */
+static void cool_credential(struct gws_region *region, const struct ticket *ticket, uint64_t now)
+{
+    static const struct gws_cooldown_rules rules = {AUTH_FIRST_MS, AUTH_MAX_MS};
+    const struct plan_target *own = ticket->candidate->target, *t = own;
+    do {
+        uint16_t gen = t == own ? ticket->cool_endpoint : gws_cooldown_gen(region, t->row);
+        gws_cooldown_hit(region, t->row, &rules, gen, GWS_COOL_AUTH, GWS_NO_WAIT, now);
+        t = t->same_key;
+    } while (t != own);
+}
+
 static void settle_cooldowns(struct gws_region *region, const struct ticket *ticket, struct verdict verdict,
                              uint64_t now)
 {
-    static const struct gws_cooldown_rules refused_credential = {AUTH_FIRST_MS, AUTH_MAX_MS};
     static const struct gws_cooldown_rules depleted = {0, DEPLETED_MAX_MS};
     const struct plan_candidate *c = ticket->candidate;
     const struct plan_target *t = c->target;
     struct gws_cooldown_rules rules = t->cooldown;
     switch (verdict.class) {
     case CLASS_OK:
+        gws_cooldown_success(region, t->row, ticket->cool_endpoint, now);
         gws_cooldown_success(region, c->pair_row, ticket->cool_pair, now);
         gws_cooldown_success(region, t->account->row, ticket->cool_account, now);
         if (verdict.wait_ms > 0)
@@ -73,8 +85,7 @@ static void settle_cooldowns(struct gws_region *region, const struct ticket *tic
         gws_cooldown_hit(region, c->pair_row, &t->quota, ticket->cool_pair, GWS_COOL_QUOTA, verdict.wait_ms, now);
         break;
     case CLASS_AUTH:
-        gws_cooldown_hit(region, t->account->row, &refused_credential, ticket->cool_account, GWS_COOL_AUTH,
-                         GWS_NO_WAIT, now);
+        cool_credential(region, ticket, now);
         break;
     default:
         break;

@@ -166,6 +166,14 @@ static struct verdict judge_stream(const struct attempt *a)
     return (struct verdict){CLASS_INVALID, GWS_NO_WAIT, ok.status};
 }
 
+/* Where the key is the client's own, a refusal of it is the client's to hear. */
+static struct verdict of_whose_key(const struct attempt *a, struct verdict said)
+{
+    if (said.class == CLASS_AUTH && a->ticket.candidate->target->conf->key.source == CONF_KEY_PASSTHROUGH)
+        said.class = CLASS_CLIENT;
+    return said;
+}
+
 static struct verdict judge_body(const struct attempt *a)
 {
     const struct upstream_response *r = a->response;
@@ -175,7 +183,7 @@ static struct verdict judge_body(const struct attempt *a)
         /* What only one endpoint can be asked has answers of its own kind: 304, a redirect that is not followed. */
         if (kind == ROUTE_ONCE && r->status < 400)
             return (struct verdict){CLASS_CLIENT, GWS_NO_WAIT, r->status};
-        return classify_response(r->status, r->headers, r->header_count, body, time(NULL));
+        return of_whose_key(a, classify_response(r->status, r->headers, r->header_count, body, time(NULL)));
     }
     if (a->intake.mode == INTAKE_WHOLE && kind == ROUTE_MODEL) {
         struct verdict said = judge_error(a, body);

@@ -224,6 +224,27 @@ static int bind_model(struct plan *plan, struct plan_model *m, const struct conf
     return make_tiers(plan, m);
 }
 
+static bool is_same_key(const struct conf_key *a, const struct conf_key *b)
+{
+    bool own = a->source != CONF_KEY_NONE && a->source != CONF_KEY_PASSTHROUGH;
+    return own && a->source == b->source && strcmp(a->text, b->text) == 0;
+}
+
+/* Who has the same credential stands in one ring. */
+static void link_keys(struct plan *plan)
+{
+    for (uint32_t i = 0; i < plan->target_count; i++) {
+        struct plan_target *t = &plan->targets[i];
+        t->same_key = t;
+        for (uint32_t j = 0; j < i; j++)
+            if (is_same_key(&t->conf->key, &plan->targets[j].conf->key)) {
+                t->same_key = plan->targets[j].same_key;
+                plan->targets[j].same_key = t;
+                break;
+            }
+    }
+}
+
 static int bind_all(struct plan *plan, struct gws_region *region, struct conf_problems *problems)
 {
     const struct conf *conf = plan->conf;
@@ -244,6 +265,7 @@ static int bind_all(struct plan *plan, struct gws_region *region, struct conf_pr
     }
     if (problems->count)
         return 1;
+    link_keys(plan);
     for (size_t i = 0; i < conf->model_count; i++, plan->model_count++) {
         int rc = bind_model(plan, &plan->models[i], &conf->models[i], region, problems);
         if (rc != 0)

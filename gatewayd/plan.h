@@ -47,6 +47,7 @@ struct plan_target {
     uint32_t row;          /* domain row of the endpoint */
     uint32_t endpoint;     /* row of its bulkhead and counters */
     const struct plan_account *account;
+    const struct plan_target *same_key; /* the next one with the same credential, in a ring; itself when it is alone */
     bool limited; /* it has limits, or its account has */
     struct plan_limits limits;
     struct gws_adapt_rules adaptive; /* of its bulkhead; a max of 0: it stays as configured */

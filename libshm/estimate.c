@@ -8,7 +8,7 @@
 
 #include "libshm/word.h"
 
-enum { SAMPLES_SHIFT = 48, SAMPLES_MAX = 0xffff, WEIGHT = 32, WIDEST = 16 };
+enum { SAMPLES_SHIFT = 48, SAMPLES_MAX = 0xffff, FIRST_WEIGHT = 8, WEIGHT = 32, WIDEST = 4 };
 
 #define RATIO_MASK ((UINT64_C(1) << SAMPLES_SHIFT) - 1)
 
@@ -33,7 +33,7 @@ uint64_t gws_estimate_step(uint64_t old, uint64_t thumb, uint64_t actual)
 {
     uint64_t samples = old >> SAMPLES_SHIFT;
     int64_t ratio = (int64_t)ratio_of(old);
-    int64_t weight = samples < WEIGHT ? (int64_t)samples + 1 : WEIGHT;
+    int64_t weight = samples + FIRST_WEIGHT < WEIGHT ? (int64_t)samples + FIRST_WEIGHT : WEIGHT;
     int64_t seen;
 
     if (thumb == 0)

@@ -15,7 +15,8 @@ enum { GWS_ESTIMATE_ONE = 65536 };
  * */
 uint64_t gws_estimate_thumb(uint64_t bytes, uint64_t not_ascii, uint64_t messages);
 
-/* Pure: the word after an answer said `actual` where the rule of thumb had said `thumb`. */
+/* Pure: the word after an answer said `actual` where the rule of thumb had said `thumb`. The rule counts like seven
+ * answers, and none counts as more than four times off, so that one that lies or leaves something out moves little. */
 uint64_t gws_estimate_step(uint64_t old, uint64_t thumb, uint64_t actual);
 
 /* `row` is of the model table; one out of range has learned nothing. */

@@ -519,12 +519,13 @@ def test_dates_without_a_date(t):
 
 
 def test_domains(t):
-    """A limit is the model's on its endpoint; quota and credential are everybody's who uses the account."""
+    """A limit is of the model on its endpoint, a quota of the account, a credential of everybody who has it."""
     said = {}
     one = t.upstream(lambda request, conn: said.get("one") or answering(request, conn))
     two, other = t.upstream(answering), t.upstream(answering)
-    gw = t.gateway([endpoint("one", one, account="acme"), endpoint("two", two, account="acme", priority=2),
-                    endpoint("other", other, priority=3)],
+    gw = t.gateway([endpoint("one", one, account="acme", key="env:ACME"),
+                    endpoint("two", two, account="acme", key="env:ACME", priority=2),
+                    endpoint("other", other, priority=3)], env={"ACME": "sk-acme-0001"},
                    models={model: {"endpoints": ["one", "two", "other"]} for model in ("m1", "m2")})
 
     def asked(body, status=429):

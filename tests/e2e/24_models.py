@@ -261,8 +261,14 @@ def test_too_long_by_the_estimate(t):
     equal((a.count, b.count, c.count), (2, 0, 2), "requests upstream in the end")
 
 
+def honest(r, conn):
+    """An answer whose usage is what the prompt came to: estimates learn from it."""
+    usage = {"prompt_tokens": len(r.body) // 4, "completion_tokens": 2, "total_tokens": len(r.body) // 4 + 2}
+    return chat_answer({"content": "Yes."}, usage=usage)
+
+
 def truncating(t, context=2000):
-    up = t.upstream()
+    up = t.upstream(honest)
     gw = t.gateway([endpoint("a", up)], models={"m1": {"endpoints": ["a"], "context": context, "overflow": "truncate"}})
     return gw, up
 
@@ -304,7 +310,10 @@ def test_truncate_cuts_the_last(t):
     kept = content[:-len("... [truncated]")]
     assert long.startswith(kept.rstrip()) and 2000 <= len(kept) <= 6000, "%d bytes kept: %r" % (len(kept), kept[:80])
     equal(r.header("x-gateway-truncated"), "1", "X-Gateway-Truncated")
-    body = json.dumps({"model": "m1", "stream": True, "messages": [
+    for _ in range(3):  # what was cut is compared with what it cost, not what it was before
+        ok(gw.ask("m1", content=long))
+        assert len(up.last.body) / 4 <= 1650, "%d bytes are more than 1500 tokens" % len(up.last.body)
+    body = json.dumps({"model": "m1", "messages": [
         {"role": "system", "content": "Stay."}, {"role": "user", "content": TEXT * 90},
         {"role": "assistant", "content": TEXT * 90}, {"role": "user", "content": "é" * 9000}]}, ensure_ascii=False)
     r = ok(send(gw, body.encode()))

@@ -41,7 +41,7 @@ def model_quota(wait=QUOTA):
 
 
 def auth():
-    return Outcome("auth", "auth", "account", AUTH, (0, 0), "second")
+    return Outcome("auth", "auth", "endpoint", AUTH, (0, 0), "second")
 
 
 def overload(wait=None):

@@ -238,7 +238,8 @@ def completion(request, text="The scripted upstream says hello.", headers=()):
                         "model": body.get("model"),
                         "choices": [{"index": 0, "message": {"role": "assistant", "content": text},
                                      "finish_reason": "stop"}],
-                        "usage": {"prompt_tokens": 5, "completion_tokens": 6, "total_tokens": 11}}, headers)
+                        "usage": {"prompt_tokens": len(request.body) // 4, "completion_tokens": 6,
+                                  "total_tokens": len(request.body) // 4 + 6}}, headers)
 
 
 def failure(status, message="scripted failure", code=None, kind="server_error", headers=()):

@@ -351,7 +351,6 @@ static const struct {
     {CLASS_OK, GWS_NO_WAIT, false, CLEARED, CLEARED, CLEARED, CLEARED, GWS_STAT_OK},
     {CLASS_CLIENT, GWS_NO_WAIT, false, CLEARED, SAME, SAME, SAME, GWS_STAT_REFUSED},
     {CLASS_CONTEXT, GWS_NO_WAIT, false, CLEARED, SAME, SAME, SAME, GWS_STAT_REFUSED},
-    {CLASS_AUTH, GWS_NO_WAIT, false, CLEARED, SAME, SAME, RAISED, GWS_STAT_FAILED},
     {CLASS_QUOTA, GWS_NO_WAIT, false, CLEARED, SAME, SAME, RAISED, GWS_STAT_THROTTLED},
     {CLASS_RATE, GWS_NO_WAIT, false, CLEARED, SAME, RAISED, SAME, GWS_STAT_THROTTLED},
     {CLASS_RATE, 5000, false, CLEARED, SAME, RAISED, SAME, GWS_STAT_THROTTLED},
@@ -408,6 +407,7 @@ static void settles_each_class(void **state)
         check_breaker(&a, before, a.c->pair_row, effects[i].pair);
         check_cooldown(&a, before, a.c->pair_row, effects[i].cool_pair);
         check_cooldown(&a, before, a.t->account->row, effects[i].cool_account);
+        check_cooldown(&a, before, a.t->row, effects[i].class == CLASS_OK ? CLEARED : SAME);
         assert_int_equal(after->stats[a.t->endpoint][effects[i].stat], 1);
         before->stats[a.t->endpoint][effects[i].stat] = 1;
         assert_int_equal(after->stats[a.t->endpoint][GWS_STAT_LAST_OK] != 0, effects[i].class == CLASS_OK);
@@ -448,7 +448,7 @@ static void settles_waits(void **state)
         {CLASS_QUOTA, 86400000, true, GWS_COOL_QUOTA, 6 * 3600000},
         {CLASS_QUOTA_HERE, GWS_NO_WAIT, false, GWS_COOL_QUOTA, 15 * 60000},
         {CLASS_QUOTA, 3600000, true, GWS_COOL_QUOTA, 3600000},
-        {CLASS_AUTH, GWS_NO_WAIT, true, GWS_COOL_AUTH, 60000},
+        {CLASS_AUTH, GWS_NO_WAIT, false, GWS_COOL_AUTH, 60000},
     };
 
     (void)state;
@@ -461,12 +461,48 @@ static void settles_waits(void **state)
         uint64_t before = gws_clock_ms(a.region);
         admit_settle(a.region, &ticket, (struct verdict){cases[i].class, cases[i].wait, 0}, false);
         uint64_t after = gws_clock_ms(a.region);
-        struct gws_cooldown_view view = cooldown(&a, cases[i].account ? a.t->account->row : a.c->pair_row);
+        struct gws_cooldown_view view = cooldown(
+            &a, cases[i].account ? a.t->account->row : cases[i].class == CLASS_AUTH ? a.t->row : a.c->pair_row);
         assert_int_equal(view.reason, cases[i].reason);
         assert_true(view.until >= before + cases[i].cools && view.until <= after + cases[i].cools);
         admit_release(a.region, &ticket);
         end(&a);
     }
+}
+
+/* Whoever uses the credential that was refused, and nobody else of the account. */
+static void cools_a_refused_credential(void **state)
+{
+    static const char config[] = "endpoints:\n"
+                                 "  - {name: a, url: 'http://127.0.0.1:1/v1', key: env:RIG_KEY_ONE, account: x}\n"
+                                 "  - {name: b, url: 'http://127.0.0.1:2/v1', key: env:RIG_KEY_TWO, account: x}\n"
+                                 "  - {name: c, url: 'http://127.0.0.1:3/v1', key: env:RIG_KEY_ONE}\n"
+                                 "  - {name: d, url: 'http://127.0.0.1:4/v1', key: env:RIG_KEY_ONE}\n"
+                                 "  - {name: e, url: 'http://127.0.0.1:5/v1'}\n"
+                                 "  - {name: f, url: 'http://127.0.0.1:6/v1'}\n";
+    struct rig rig;
+    struct ticket ticket = {0};
+    struct refused refused;
+
+    (void)state;
+    setenv("RIG_KEY_ONE", "sk-one-0001", 1);
+    setenv("RIG_KEY_TWO", "sk-two-0002", 1);
+    rig_open(&rig, config);
+    const struct plan_candidate *c = rig.plan->pool->candidates;
+    assert_int_equal(admit_take(rig.region, &c[2], 0, &ticket, &refused), 0);
+    admit_settle(rig.region, &ticket, (struct verdict){CLASS_AUTH, GWS_NO_WAIT, 401}, false);
+    admit_release(rig.region, &ticket);
+    for (int i = 0; i < 6; i++) {
+        bool concerned = i == 0 || i == 2 || i == 3;
+        assert_int_equal(admit_peek(rig.region, &c[i], 0, &refused), concerned);
+        assert_true(!concerned || refused.cooling == GWS_COOL_AUTH);
+    }
+    assert_int_equal(admit_take(rig.region, &c[4], 0, &ticket, &refused), 0);
+    admit_settle(rig.region, &ticket, (struct verdict){CLASS_AUTH, GWS_NO_WAIT, 401}, false);
+    admit_release(rig.region, &ticket);
+    assert_true(admit_peek(rig.region, &c[4], 0, &refused));
+    assert_false(admit_peek(rig.region, &c[5], 0, &refused)); /* to have none is not to have the same */
+    rig_close(&rig);
 }
 
 /* Three failures in a row open the word they belong to; a named wait holds it open for as long. */
@@ -619,6 +655,7 @@ int main(void)
         cmocka_unit_test(settles_each_class),
         cmocka_unit_test(settles_waits),
         cmocka_unit_test(trips),
+        cmocka_unit_test(cools_a_refused_credential),
         cmocka_unit_test(settles_streams_at_their_end),
         cmocka_unit_test(leaves_the_operators_word),
         cmocka_unit_test(counts_over_processes),

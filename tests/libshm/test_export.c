@@ -189,7 +189,7 @@ static void check_kept_always(struct fixture *f, const uint32_t rows[5])
     gws_stat_read(&f->region, info.endpoint, stats);
     assert_int_equal(stats[GWS_STAT_TRIES], 2);
     assert_int_equal(stats[GWS_STAT_OK], 1);
-    assert_int_equal(gws_estimate_tokens(&f->region, 0, 100), 150);
+    assert_int_equal(gws_estimate_tokens(&f->region, 0, 100), 107);
     /* The same name with another url is another endpoint. */
     assert_int_equal(view_of(f, rows[NORTH]).mode, GWS_CLOSED);
 }

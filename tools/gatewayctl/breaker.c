@@ -15,12 +15,12 @@
 #include "libshm/clock.h"
 #include "tools/gatewayctl/args.h"
 #include "tools/gatewayctl/command.h"
-#include "tools/gatewayctl/history.h"
-#include "tools/gatewayctl/names.h"
+#include "gatewayd/history.h"
+#include "gatewayd/names.h"
 #include "tools/gatewayctl/out.h"
 #include "tools/gatewayctl/region.h"
-#include "tools/gatewayctl/survey.h"
-#include "tools/gatewayctl/times.h"
+#include "gatewayd/overview.h"
+#include "gatewayd/times.h"
 
 /* How many of a domain's last events `show` prints. */
 enum { SHOW_EVENTS = 10 };
@@ -49,7 +49,7 @@ struct evidence {
 
 static struct evidence gather(const struct job *job, const struct names_row *row)
 {
-    struct state_domain domain = survey_domain(job->region, row);
+    struct state_domain domain = overview_domain(job->region, row);
     struct evidence evidence = {.view = domain.breaker, .name = words_breaker_name(&domain.breaker, job->now)};
     domain.cooldown = (struct gws_cooldown_view){0};
     evidence.state = state_of_domain(&domain, job->now);
@@ -64,7 +64,7 @@ static struct evidence gather(const struct job *job, const struct names_row *row
 
 static json_t *window_json(const struct gws_window_totals *window)
 {
-    return out_must(json_pack("{s:I, s:I, s:I, s:I}", "tries", (json_int_t)window->total, "failed",
+    return show_must(json_pack("{s:I, s:I, s:I, s:I}", "tries", (json_int_t)window->total, "failed",
                               (json_int_t)window->failed, "slow", (json_int_t)window->slow, "span_ms",
                               (json_int_t)window->span_ms));
 }
@@ -74,7 +74,7 @@ static json_t *evidence_json(const struct names_row *row, const struct evidence 
     json_t *model = row->info.kind == GWS_KIND_PAIR ? json_string(row->info.model) : json_null();
     const struct gws_breaker_view *view = &evidence->view;
     json_t *tripped_on = evidence->tripped_on.total > 0 ? window_json(&evidence->tripped_on) : json_null();
-    return out_must(json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I}, s:o, s:o}",
+    return show_must(json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:{s:I, s:I}, s:o, s:o}",
                               "name", row->label, "endpoint", row->info.name, "model", model, "breaker", evidence->name,
                               "reason", evidence->state.reason, "trip", words_trip_name(view->reason), "until_ms",
                               (json_int_t)evidence->until_ms, "closed_ms", (json_int_t)evidence->since_ms, "failures",
@@ -94,7 +94,7 @@ static enum out_color color_of(const struct evidence *evidence)
 static int list(struct job *job)
 {
     if (job->ctl->json) {
-        json_t *breakers = out_must(json_array());
+        json_t *breakers = show_must(json_array());
         for (size_t i = 0; i < job->names.count; i++) {
             struct evidence evidence = gather(job, &job->names.rows[i]);
             json_array_append_new(breakers, evidence_json(&job->names.rows[i], &evidence));
@@ -129,7 +129,7 @@ static json_t *show_json(const struct job *job, const struct names_row *row, con
 {
     struct evidence evidence = gather(job, row);
     json_t *json = evidence_json(row, &evidence);
-    json_t *list_of = out_must(json_array());
+    json_t *list_of = show_must(json_array());
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list_of, history_json(&job->view, &events[i]));
     json_object_set_new(json, "events", list_of);
@@ -165,7 +165,7 @@ static void show_text(const struct job *job, const struct names_row *row, const 
 
 static int show(struct job *job)
 {
-    json_t *breakers = out_must(json_array());
+    json_t *breakers = show_must(json_array());
     for (size_t i = 0; i < job->names.count; i++) {
         const struct names_row *row = &job->names.rows[i];
         size_t count;
@@ -206,7 +206,7 @@ static void do_auto(const struct job *job, uint32_t row)
 
 static int act(struct job *job, void (*action)(const struct job *job, uint32_t row))
 {
-    json_t *changed = out_must(json_array());
+    json_t *changed = show_must(json_array());
     for (size_t i = 0; i < job->names.count; i++) {
         const struct names_row *row = &job->names.rows[i];
         struct words_text from = words_breaker(gws_breaker_word(job->region, row->row), job->now);
@@ -286,7 +286,7 @@ int command_breaker(const struct ctl *ctl, int argc, char **argv)
     job.view = history_view(&region);
     job.now = gws_clock_ms(&region);
     names_load(&job.names, &region);
-    status = names_select(&job.names, name, NAMES_ENDPOINTS | NAMES_MODELS);
+    status = region_select(&job.names, name, NAMES_ENDPOINTS | NAMES_MODELS);
     if (status == 0)
         status = verb->action ? act(&job, verb->action) : verb->run(&job);
     names_fini(&job.names);

@@ -48,13 +48,13 @@ static int try_keys(const struct conf *conf, struct conf_problems *problems)
 
 static json_t *problems_json(const struct conf_problems *problems)
 {
-    json_t *list = out_must(json_array());
+    json_t *list = show_must(json_array());
     for (size_t i = 0; i < problems->count; i++) {
         const struct conf_problem *problem = &problems->list[i];
         char message[1024];
         snprintf(message, sizeof(message), "%s", problem->message);
-        out_clean(message);
-        json_array_append_new(list, out_must(json_pack("{s:I, s:I, s:s}", "line", (json_int_t)problem->line, "column",
+        show_clean(message);
+        json_array_append_new(list, show_must(json_pack("{s:I, s:I, s:s}", "line", (json_int_t)problem->line, "column",
                                                        (json_int_t)problem->column, "message", message)));
     }
     return list;
@@ -82,12 +82,12 @@ int command_check(const struct ctl *ctl, int argc, char **argv)
         result = try_keys(conf, &problems);
     }
     if (result < 0)
-        out_must(NULL);
+        show_must(NULL);
     bool good = result == 0 && problems.count == 0;
     if (ctl->json) {
         char name[4096];
         snprintf(name, sizeof(name), "%s", file);
-        out_clean(name);
+        show_clean(name);
         out_json(json_pack("{s:s, s:b, s:o}", "file", name, "good", (int)good, "problems", problems_json(&problems)));
     } else if (good) {
         printf("%s: good\n", file);

@@ -12,12 +12,12 @@
 #include "libshm/clock.h"
 #include "tools/gatewayctl/args.h"
 #include "tools/gatewayctl/command.h"
-#include "tools/gatewayctl/names.h"
+#include "gatewayd/names.h"
 #include "tools/gatewayctl/out.h"
 #include "tools/gatewayctl/region.h"
-#include "tools/gatewayctl/state.h"
-#include "tools/gatewayctl/times.h"
-#include "tools/gatewayctl/words.h"
+#include "gatewayd/state.h"
+#include "gatewayd/times.h"
+#include "gatewayd/words.h"
 
 static const char *kind_name(enum gws_kind kind)
 {
@@ -26,7 +26,7 @@ static const char *kind_name(enum gws_kind kind)
 
 static void list_json(const struct gws_region *region, const struct names *names, bool all, uint64_t now)
 {
-    json_t *list = out_must(json_array());
+    json_t *list = show_must(json_array());
     for (size_t i = 0; i < names->count; i++) {
         const struct names_row *row = &names->rows[i];
         struct state_domain domain = {.cooldown = gws_cooldown_view(gws_cooldown_word(region, row->row))};
@@ -38,7 +38,7 @@ static void list_json(const struct gws_region *region, const struct names *names
                                  kind_name(row->info.kind), "model", model, "state", state_name(state.kind), "cause",
                                  words_cooldown_name(domain.cooldown.reason), "reason", state.reason, "until_ms",
                                  (json_int_t)state.until_ms, "streak", (json_int_t)domain.cooldown.streak);
-        json_array_append_new(list, out_must(json));
+        json_array_append_new(list, show_must(json));
     }
     out_json(json_pack("{s:o}", "cooldowns", list));
 }
@@ -73,7 +73,7 @@ static void list_text(const struct gws_region *region, const struct names *names
 static void clear(const struct ctl *ctl, struct gws_region *region, const struct names *names, const char *name,
                   uint64_t now)
 {
-    json_t *changed = out_must(json_array());
+    json_t *changed = show_must(json_array());
     for (size_t i = 0; i < names->count; i++) {
         const struct names_row *row = &names->rows[i];
         uint64_t word = gws_cooldown_word(region, row->row);
@@ -124,7 +124,7 @@ int command_cooldown(const struct ctl *ctl, int argc, char **argv)
     struct names names;
     names_load(&names, &region);
     uint64_t now = gws_clock_ms(&region);
-    status = names_select(&names, name, NAMES_ENDPOINTS | NAMES_MODELS | NAMES_ACCOUNTS);
+    status = region_select(&names, name, NAMES_ENDPOINTS | NAMES_MODELS | NAMES_ACCOUNTS);
     if (status == 0 && clears)
         clear(ctl, &region, &names, name, now);
     else if (status == 0 && ctl->json)

@@ -15,7 +15,7 @@
 
 #include "tools/gatewayctl/args.h"
 #include "tools/gatewayctl/command.h"
-#include "tools/gatewayctl/history.h"
+#include "gatewayd/history.h"
 #include "tools/gatewayctl/out.h"
 #include "tools/gatewayctl/region.h"
 
@@ -95,7 +95,7 @@ static void print_last(struct tail *tail, size_t last, bool alone)
 {
     size_t count;
     struct gws_event *events = history_read(&tail->region, &tail->cursor, last, NULL, NULL, &count);
-    json_t *list = out_must(json_array());
+    json_t *list = show_must(json_array());
     if (!tail->ctl->json && (count > 0 || !alone))
         history_print_head();
     for (size_t i = 0; i < count; i++) {
@@ -124,7 +124,7 @@ int command_events(const struct ctl *ctl, int argc, char **argv)
         return CTL_USAGE;
 
     char path[REGION_PATH_SIZE];
-    struct tail *tail = out_must(calloc(1, sizeof(*tail)));
+    struct tail *tail = show_must(calloc(1, sizeof(*tail)));
     tail->ctl = ctl;
     tail->path = path;
     int status = region_path(ctl, path);

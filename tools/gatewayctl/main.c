@@ -60,7 +60,7 @@ static int unknown_command(const char *name)
 
 static void help_json(const struct command *only)
 {
-    json_t *list = out_must(json_array());
+    json_t *list = show_must(json_array());
     for (size_t i = 0; i < COMMAND_COUNT; i++)
         if (!only || only == &commands[i])
             json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "name", commands[i].name, "synopsis",

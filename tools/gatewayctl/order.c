@@ -12,7 +12,7 @@
 #include "libshm/clock.h"
 #include "tools/gatewayctl/args.h"
 #include "tools/gatewayctl/command.h"
-#include "tools/gatewayctl/names.h"
+#include "gatewayd/names.h"
 #include "tools/gatewayctl/out.h"
 #include "tools/gatewayctl/region.h"
 
@@ -46,7 +46,7 @@ static int order(const struct ctl *ctl, int argc, char **argv, bool drain)
         return status;
     struct names names;
     names_load(&names, &region);
-    status = names_select(&names, argv[1], NAMES_ENDPOINTS | NAMES_MODELS);
+    status = region_select(&names, argv[1], NAMES_ENDPOINTS | NAMES_MODELS);
     if (status == 0 && names.rows[0].info.kind != GWS_KIND_ENDPOINT)
         status = out_usage(argv[0], "%s takes a whole endpoint; for one model use: gatewayctl breaker %s %s", argv[0],
                            drain ? "open" : "auto", names.rows[0].label);

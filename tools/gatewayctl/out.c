@@ -20,7 +20,7 @@ static void say(const char *tail, const char *format, va_list args)
 {
     char line[1024];
     vsnprintf(line, sizeof(line), format, args);
-    out_clean(line);
+    show_clean(line);
     fprintf(stderr, "gatewayctl: %s%s\n", line, tail);
 }
 
@@ -43,22 +43,13 @@ int out_usage(const char *command, const char *format, ...)
     return CTL_USAGE;
 }
 
-void *out_must(void *memory)
-{
-    if (!memory) {
-        fputs("gatewayctl: out of memory\n", stderr);
-        exit(CTL_NO);
-    }
-    return memory;
-}
-
 static void print_json(json_t *document, size_t flags)
 {
-    out_must(document);
+    show_must(document);
     errno = 0;
     /* Only memory can fail here without leaving its mark on the stream. */
     if (json_dumpf(document, stdout, flags | JSON_REAL_PRECISION(6)) != 0 && !ferror(stdout))
-        out_must(NULL);
+        show_must(NULL);
     fputc('\n', stdout);
     json_decref(document);
 }
@@ -95,36 +86,6 @@ int out_finish(int status)
     return status == CTL_DONE ? CTL_NO : status;
 }
 
-/* How many bytes of printable UTF-8 start here; 0 when it is none. */
-static size_t printable(const unsigned char *at)
-{
-    if (at[0] >= 0x20 && at[0] < 0x7f)
-        return 1;
-    size_t length = at[0] >= 0xc2 && at[0] < 0xe0 ? 2 : at[0] >= 0xe0 && at[0] < 0xf0 ? 3
-                                                    : at[0] >= 0xf0 && at[0] < 0xf5 ? 4 : 0;
-    for (size_t i = 1; i < length; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    /* C1 controls, overlong forms, surrogates and what lies beyond the last code point. */
-    if ((at[0] == 0xc2 && at[1] < 0xa0) || (at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] >= 0xa0) ||
-        (at[0] == 0xf0 && at[1] < 0x90) || (at[0] == 0xf4 && at[1] >= 0x90))
-        return 0;
-    return length;
-}
-
-void out_clean(char *text)
-{
-    unsigned char *at = (unsigned char *)text;
-    while (*at) {
-        size_t length = printable(at);
-        if (length == 0) {
-            *at = '?';
-            length = 1;
-        }
-        at += length;
-    }
-}
-
 /* Terminal columns of clean text: one per code point. */
 static size_t width(const char *text)
 {
@@ -146,15 +107,15 @@ void out_cell(struct out_table *table, enum out_color color, const char *format,
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    out_clean(text);
+    show_clean(text);
 
     if (table->count == table->size) {
         size_t size = table->size ? table->size * 2 : 64;
-        table->cells = out_must(reallocarray(table->cells, size, sizeof(*table->cells)));
+        table->cells = show_must(reallocarray(table->cells, size, sizeof(*table->cells)));
         table->size = size;
     }
     struct str copy = arena_copy(&table->arena, str_of(text));
-    table->cells[table->count++] = (struct out_cell){out_must((void *)(uintptr_t)copy.at), color};
+    table->cells[table->count++] = (struct out_cell){show_must((void *)(uintptr_t)copy.at), color};
 }
 
 static bool colored(void)

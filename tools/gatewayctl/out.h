@@ -13,14 +13,12 @@
 #include <stdint.h>
 
 #include "gatewayd/buf.h"
+#include "gatewayd/show.h"
 
 /* "gatewayctl: ...\n" on stderr, one line whatever the arguments hold. */
 void out_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same for a mistake in the command line, ending in where to look; returns CTL_USAGE. `command` may be NULL. */
 int out_usage(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* Returns `memory`, or ends the process when it is NULL. */
-void *out_must(void *memory);
 
 /* Print a document on stdout and release it; NULL (memory is out) ends the process. */
 void out_json(json_t *document);
@@ -31,9 +29,6 @@ void out_json_line(json_t *document);
 int out_finish(int status);
 /* Push out what was printed so far; false when nobody can take it any more. */
 bool out_flush(void);
-
-/* Replace what is not printable UTF-8 text, in place. */
-void out_clean(char *text);
 
 enum out_color { OUT_PLAIN, OUT_GREEN, OUT_YELLOW, OUT_RED, OUT_DIM };
 

@@ -17,7 +17,7 @@
 #include "tools/gatewayctl/command.h"
 #include "tools/gatewayctl/out.h"
 #include "tools/gatewayctl/region.h"
-#include "tools/gatewayctl/times.h"
+#include "gatewayd/times.h"
 
 enum { RELOAD_MS = 30 * 1000, STOP_MS = 60 * 1000, BATCH = 1024, REPORT_LINES_MAX = 1000 };
 
@@ -59,7 +59,7 @@ static int read_words(int argc, char **argv, uint64_t *timeout_ms)
 static enum outcome look(const struct gws_region *region, struct gws_event_cursor *cursor, uint64_t *generation)
 {
     enum outcome outcome = WAITING;
-    struct gws_event *batch = out_must(calloc(BATCH, sizeof(*batch)));
+    struct gws_event *batch = show_must(calloc(BATCH, sizeof(*batch)));
     size_t count = gws_event_collect(region, cursor, batch, BATCH);
     for (size_t i = 0; i < count; i++) {
         if (batch[i].code == GWS_EVENT_RELOAD) {
@@ -96,13 +96,13 @@ static json_t *read_report(const char *path)
 {
     char name[REGION_PATH_SIZE + 8];
     char line[2048];
-    json_t *lines = out_must(json_array());
+    json_t *lines = show_must(json_array());
     snprintf(name, sizeof(name), "%s.report", path);
     FILE *file = fopen(name, "re");
     while (file && json_array_size(lines) < REPORT_LINES_MAX && fgets(line, sizeof(line), file)) {
         line[strcspn(line, "\n")] = '\0';
-        out_clean(line);
-        json_array_append_new(lines, out_must(json_string(line)));
+        show_clean(line);
+        json_array_append_new(lines, show_must(json_string(line)));
     }
     if (file)
         fclose(file);

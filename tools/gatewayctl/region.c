@@ -161,3 +161,12 @@ void region_leave(struct gws_region *region)
         gws_slot_leave(region);
     gws_region_close(region);
 }
+
+int region_select(struct names *names, const char *name, unsigned kinds)
+{
+    char why[NAMES_WHY_SIZE];
+    if (names_select(names, name, kinds, why, sizeof(why)) == 0)
+        return 0;
+    out_say("%s", why);
+    return CTL_NO_NAME;
+}

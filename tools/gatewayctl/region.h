@@ -6,6 +6,7 @@
  * event log) only to change.
  */
 
+#include "gatewayd/names.h"
 #include "libshm/region.h"
 #include "tools/gatewayctl/command.h"
 
@@ -23,6 +24,9 @@ int region_open_quietly(const char *path, enum gws_access access, struct gws_reg
 /* Find, open and take a guest slot when it is to be changed. Closed with region_leave(). */
 int region_enter(const struct ctl *ctl, enum gws_access access, struct gws_region *region);
 void region_leave(struct gws_region *region);
+
+/* names_select() that says on stderr what it did not find: 0 or CTL_NO_NAME. */
+int region_select(struct names *names, const char *name, unsigned kinds);
 
 /* The pid of the master that owns the region there. 0; CTL_NO when none runs or CTL_NO_REGION when that can not be
  * seen, having said so. */

@@ -23,7 +23,7 @@
 #include "tools/gatewayctl/command.h"
 #include "tools/gatewayctl/out.h"
 #include "tools/gatewayctl/region.h"
-#include "tools/gatewayctl/workers.h"
+#include "gatewayd/roster.h"
 
 /* What the check says, gathered in the form of the JSON answer, from which the text is made as well. */
 struct findings {
@@ -35,8 +35,8 @@ struct findings {
 /* An argument or a text of the file, as it may be shown. To be freed. */
 static char *clean_copy(const char *text)
 {
-    char *copy = out_must(strdup(text));
-    out_clean(copy);
+    char *copy = show_must(strdup(text));
+    show_clean(copy);
     return copy;
 }
 
@@ -84,7 +84,7 @@ static json_t *owner_of(const struct findings *found, const struct gws_check_not
         return json_null();
     char label[2 * GWS_NAME_MAX + 2];
     snprintf(label, sizeof(label), "%s%s%s", info.name, info.model[0] ? "/" : "", info.model);
-    out_clean(label);
+    show_clean(label);
     return json_string(label);
 }
 
@@ -95,7 +95,7 @@ static void take_note(void *context, const struct gws_check_note *note)
         /* The text begins with how many there are; all of a section's entries are of one size. */
         uint64_t count = strtoull(note->text, NULL, 10);
         json_array_append_new(found->sections,
-                              out_must(json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", note->section, "offset",
+                              show_must(json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", note->section, "offset",
                                                  (json_int_t)note->offset, "bytes", (json_int_t)note->bytes, "count",
                                                  (json_int_t)count, "each",
                                                  (json_int_t)(count > 0 ? note->bytes / count : 0))));
@@ -103,7 +103,7 @@ static void take_note(void *context, const struct gws_check_note *note)
     }
     char *message = clean_copy(note->text);
     json_array_append_new(found->problems,
-                          out_must(json_pack("{s:s, s:I, s:I, s:o, s:s}", "section", note->section, "offset",
+                          show_must(json_pack("{s:s, s:I, s:I, s:o, s:s}", "section", note->section, "offset",
                                              (json_int_t)note->offset, "bytes", (json_int_t)note->bytes, "name",
                                              owner_of(found, note), "message", message)));
     free(message);
@@ -122,7 +122,7 @@ static json_t *region_json(const struct gws_region *region, const char *path)
                              (json_int_t)d->events, "quotas", (json_int_t)d->quotas, "models",
                              (json_int_t)d->models);
     free(name);
-    return out_must(json);
+    return show_must(json);
 }
 
 static void print_map(const struct findings *found)
@@ -169,7 +169,7 @@ static int check(const struct ctl *ctl, const char *file)
     if (status != 0)
         return status;
 
-    struct findings found = {&region, out_must(json_array()), out_must(json_array())};
+    struct findings found = {&region, show_must(json_array()), show_must(json_array())};
     size_t faults = gws_region_check(&region, gws_clock_ms(&region), take_note, &found);
     if (ctl->json) {
         out_json(json_pack("{s:o, s:O, s:O}", "region", region_json(&region, path), "sections", found.sections,
@@ -290,12 +290,12 @@ static int export(const struct ctl *ctl, const char *file)
     status = region_open(path, GWS_LOOK, &region);
     if (status != 0)
         return status;
-    FILE *memory = out_must(open_memstream(&text, &length));
+    FILE *memory = show_must(open_memstream(&text, &length));
     gws_export_now(&region, &time);
     int result = gws_export_write(&region, memory, &time);
     region_leave(&region);
     if (fclose(memory) != 0 || result != 0)
-        out_must(NULL); /* a stream in memory can fail for nothing else */
+        show_must(NULL); /* a stream in memory can fail for nothing else */
     status = hand_over(ctl, file, text, length);
     free(text);
     return status;
@@ -372,7 +372,7 @@ static int import(const struct ctl *ctl, const char *file)
     if (status == 0)
         status = region_enter(ctl, GWS_CHANGE, &region);
     if (status == 0) {
-        if (workers_alive(&region) > 0) {
+        if (roster_workers(&region) > 0) {
             out_say("workers still serve from %s although their master is gone; stop them, or start gatewayd", path);
             status = CTL_NO;
         } else {

@@ -1,5 +1,5 @@
-#ifndef GATEWAYCTL_TIMES_H
-#define GATEWAYCTL_TIMES_H
+#ifndef GATEWAYD_TIMES_H
+#define GATEWAYD_TIMES_H
 
 /*
  * Times as people read them, each in a small buffer that is part of the value, so that several may stand in one

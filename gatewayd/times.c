@@ -3,7 +3,7 @@
  * the logs of other hosts.
  */
 
-#include "tools/gatewayctl/times.h"
+#include "gatewayd/times.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -4,7 +4,7 @@
  * row is never given to another name while a configuration that used it lives.
  */
 
-#include "tools/gatewayctl/history.h"
+#include "gatewayd/history.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,8 +13,8 @@
 #include <sys/wait.h>
 
 #include "libshm/slot.h"
-#include "tools/gatewayctl/out.h"
-#include "tools/gatewayctl/times.h"
+#include "gatewayd/show.h"
+#include "gatewayd/times.h"
 
 static const char *kind_name(enum gws_event_code code)
 {
@@ -132,8 +132,8 @@ void history_describe(const struct history_view *view, const struct gws_event *e
     entry->by = author(region, event);
     if (!read_name(region, event, &entry->name))
         entry->name = (struct gws_name_info){0};
-    out_clean(entry->name.name);
-    out_clean(entry->name.model);
+    show_clean(entry->name.name);
+    show_clean(entry->name.model);
     describe_change(event, entry);
 }
 
@@ -167,12 +167,12 @@ json_t *history_json(const struct history_view *view, const struct gws_event *ev
                              text_or_null(entry.name.model), "from", side_json(&entry.from), "to",
                              side_json(&entry.to), "by", entry.by.text, "detail", change_of(&entry).text);
     if (entry.name.kind == GWS_KIND_ACCOUNT)
-        json_object_set_new(out_must(json), "account", json_string(entry.name.name));
+        json_object_set_new(show_must(json), "account", json_string(entry.name.name));
     if (entry.name.kind == GWS_KIND_LIMIT)
-        json_object_set_new(out_must(json), "limit", json_string(entry.name.name));
+        json_object_set_new(show_must(json), "limit", json_string(entry.name.name));
     if (entry.name.kind == GWS_KIND_QUOTA)
-        json_object_set_new(out_must(json), "quota", json_string(entry.name.name));
-    return out_must(json);
+        json_object_set_new(show_must(json), "quota", json_string(entry.name.name));
+    return show_must(json);
 }
 
 /* The change stands last: it is the one column whose width nobody can foresee. */
@@ -215,10 +215,10 @@ struct gws_event *history_read(const struct gws_region *region, struct gws_event
                                bool (*wanted)(const struct gws_event *event, const void *context), const void *context,
                                size_t *count)
 {
-    struct gws_event_cursor *start = out_must(calloc(1, sizeof(*start)));
+    struct gws_event_cursor *start = show_must(calloc(1, sizeof(*start)));
     /* Choosing comes after collecting, so there is room for all; pages that are not filled cost nothing. */
     size_t room = (size_t)region->dims.slots * region->dims.events;
-    struct gws_event *events = out_must(calloc(room + 1, sizeof(*events)));
+    struct gws_event *events = show_must(calloc(room + 1, sizeof(*events)));
     size_t found = gws_event_collect(region, cursor ? cursor : start, events, room);
     size_t kept = 0;
     for (size_t i = 0; i < found; i++)

@@ -1,5 +1,5 @@
-#ifndef GATEWAYCTL_HISTORY_H
-#define GATEWAYCTL_HISTORY_H
+#ifndef GATEWAYD_HISTORY_H
+#define GATEWAYD_HISTORY_H
 
 /*
  * Events, read from the region's rings and put into words.
@@ -13,7 +13,7 @@
 #include "libshm/event.h"
 #include "libshm/name.h"
 #include "libshm/window.h"
-#include "tools/gatewayctl/words.h"
+#include "gatewayd/words.h"
 
 /* One event as it is shown. Texts are empty where there is nothing to say. */
 struct history_entry {

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "tools/gatewayctl/state.h"
+#include "gatewayd/state.h"
 
 enum { NOW = 100000 };
 

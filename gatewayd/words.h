@@ -1,5 +1,5 @@
-#ifndef GATEWAYCTL_WORDS_H
-#define GATEWAYCTL_WORDS_H
+#ifndef GATEWAYD_WORDS_H
+#define GATEWAYD_WORDS_H
 
 /*
  * A word of the region in words, as it stood at a moment: for lists and for the event log, where every change carries

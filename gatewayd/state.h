@@ -1,5 +1,5 @@
-#ifndef GATEWAYCTL_STATE_H
-#define GATEWAYCTL_STATE_H
+#ifndef GATEWAYD_STATE_H
+#define GATEWAYD_STATE_H
 
 /*
  * The state of an endpoint in one word, as it is shown everywhere: derived from the shared words of the endpoint and of

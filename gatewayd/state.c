@@ -4,13 +4,13 @@
  * cannot tell the difference.
  */
 
-#include "tools/gatewayctl/state.h"
+#include "gatewayd/state.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "tools/gatewayctl/times.h"
+#include "gatewayd/times.h"
 
 const char *state_name(enum state_kind kind)
 {

@@ -3,13 +3,13 @@
  * the sentences of `status` are made in state.c.
  */
 
-#include "tools/gatewayctl/words.h"
+#include "gatewayd/words.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "tools/gatewayctl/state.h"
-#include "tools/gatewayctl/times.h"
+#include "gatewayd/state.h"
+#include "gatewayd/times.h"
 
 static bool hold_is_over(const struct gws_breaker_view *view, uint64_t now)
 {

@@ -4,15 +4,14 @@
  * terminal.
  */
 
-#include "tools/gatewayctl/names.h"
+#include "gatewayd/names.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gatewayd/str.h"
-#include "tools/gatewayctl/command.h"
-#include "tools/gatewayctl/out.h"
+#include "gatewayd/show.h"
 
 static unsigned kind_bit(enum gws_kind kind)
 {
@@ -48,15 +47,15 @@ static int in_order(const void *left, const void *right)
 
 void names_load(struct names *names, const struct gws_region *region)
 {
-    *names = (struct names){out_must(calloc(region->dims.domains + 1u, sizeof(*names->rows))), 0};
+    *names = (struct names){show_must(calloc(region->dims.domains + 1u, sizeof(*names->rows))), 0};
     for (uint32_t row = 0; row < region->dims.domains; row++) {
         struct names_row *at = &names->rows[names->count];
         if (!gws_name_domain_read(region, row, &at->info) || !gws_name_current(region, &at->info) ||
             kind_bit(at->info.kind) == 0)
             continue;
         at->row = row;
-        out_clean(at->info.name);
-        out_clean(at->info.model);
+        show_clean(at->info.name);
+        show_clean(at->info.model);
         snprintf(at->label, sizeof(at->label), "%s%s%s", at->info.name, at->info.kind == GWS_KIND_PAIR ? "/" : "",
                  at->info.model);
         names->count++;
@@ -102,7 +101,7 @@ static size_t find_near(const struct names *names, const char *name, unsigned ki
     return found;
 }
 
-static void say_near(const struct names *names, const char *name, unsigned kinds)
+static void tell_near(const struct names *names, const char *name, unsigned kinds, char *why, size_t size)
 {
     const char *near[NEAR_MAX + 1];
     size_t found = find_near(names, name, kinds, near);
@@ -119,19 +118,19 @@ static void say_near(const struct names *names, const char *name, unsigned kinds
     for (size_t i = 0; i < found; i++)
         length += (size_t)snprintf(list + length, sizeof(list) - length, "%s%s", i ? ", " : "", near[i]);
     if (found > 0)
-        out_say("there is no %s; %s %s%s", name, lead, list, tail);
+        snprintf(why, size, "there is no %s; %s %s%s", name, lead, list, tail);
     else
-        out_say("there is no %s: the region holds no names yet; start gatewayd", name);
+        snprintf(why, size, "there is no %s: the region holds no names yet; start gatewayd", name);
 }
 
-int names_select(struct names *names, const char *name, unsigned kinds)
+int names_select(struct names *names, const char *name, unsigned kinds, char *why, size_t size)
 {
     size_t kept = 0;
     for (size_t i = 0; i < names->count; i++)
         kept += (kind_bit(names->rows[i].info.kind) & kinds) && meant(&names->rows[i], name);
     if (kept == 0 && name) {
-        say_near(names, name, kinds);
-        return CTL_NO_NAME;
+        tell_near(names, name, kinds, why, size);
+        return 1;
     }
     kept = 0;
     for (size_t i = 0; i < names->count; i++)

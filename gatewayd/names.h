@@ -1,5 +1,5 @@
-#ifndef GATEWAYCTL_NAMES_H
-#define GATEWAYCTL_NAMES_H
+#ifndef GATEWAYD_NAMES_H
+#define GATEWAYD_NAMES_H
 
 /*
  * The names in a region, read once and put in the order they are shown in: each endpoint with its models behind it,
@@ -32,8 +32,9 @@ enum { NAMES_ENDPOINTS = 1, NAMES_MODELS = 2, NAMES_ACCOUNTS = 4 };
 
 /*
  * Keep only the rows of these kinds that `name` means; NULL means all. An account's own name selects it too. Returns 0,
- * or CTL_NO_NAME having said which names are near.
+ * or 1 when there is none, with a sentence in `why` that says which names are near.
  */
-int names_select(struct names *names, const char *name, unsigned kinds);
+enum { NAMES_WHY_SIZE = 1024 };
+int names_select(struct names *names, const char *name, unsigned kinds, char *why, size_t size);
 
 #endif

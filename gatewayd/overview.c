@@ -3,17 +3,19 @@
  * two lines may be microseconds apart, which nobody can see.
  */
 
-#include "tools/gatewayctl/survey.h"
+#include "gatewayd/overview.h"
 
 #include <stdlib.h>
 
 #include "libshm/adapt.h"
 #include "libshm/gate.h"
 #include "libshm/order.h"
-#include "tools/gatewayctl/history.h"
-#include "tools/gatewayctl/out.h"
+#include "gatewayd/history.h"
+#include "gatewayd/roster.h"
+#include "gatewayd/show.h"
+#include "libshm/budget.h"
 
-struct state_domain survey_domain(const struct gws_region *region, const struct names_row *name)
+struct state_domain overview_domain(const struct gws_region *region, const struct names_row *name)
 {
     struct state_domain domain = {
         .name = name->info.kind == GWS_KIND_PAIR ? name->info.model : name->info.name,
@@ -70,43 +72,43 @@ static uint64_t limit_now(const struct gws_region *region, const struct names_ro
     return gws_adapt_limit(region, name->row, &rules);
 }
 
-static void read_endpoint(struct survey *survey, const struct gws_region *region, size_t first, size_t end)
+static void read_endpoint(struct overview *overview, const struct gws_region *region, size_t first, size_t end)
 {
-    const struct names_row *name = &survey->names.rows[first];
-    struct survey_endpoint *endpoint = &survey->endpoints[survey->count++];
+    const struct names_row *name = &overview->names.rows[first];
+    struct overview_endpoint *endpoint = &overview->endpoints[overview->count++];
     uint64_t counts[GWS_STATS] = {0};
     struct gws_name_info account_name;
     struct state_domain account;
     bool has_account = read_account(region, name->info.parent, &account_name, &account);
 
     for (size_t i = first; i < end; i++)
-        survey->domains[i] = survey_domain(region, &survey->names.rows[i]);
+        overview->domains[i] = overview_domain(region, &overview->names.rows[i]);
     gws_stat_read(region, name->info.endpoint, counts);
-    *endpoint = (struct survey_endpoint){
+    *endpoint = (struct overview_endpoint){
         .name = name,
-        .own = survey->domains[first],
-        .models = &survey->domains[first + 1],
+        .own = overview->domains[first],
+        .models = &overview->domains[first + 1],
         .model_count = end - first - 1,
         .in_flight = gws_gate_sum(region, name->info.endpoint),
         .limit = limit_now(region, name),
         .tried = counts[GWS_STAT_OK] + counts[GWS_STAT_FAILED] + counts[GWS_STAT_THROTTLED] + counts[GWS_STAT_REFUSED],
         .errors = counts[GWS_STAT_FAILED] + counts[GWS_STAT_THROTTLED],
         .last_ok = counts[GWS_STAT_LAST_OK],
-        .window = read_window(region, name, end - first, survey->now),
+        .window = read_window(region, name, end - first, overview->now),
     };
     gws_latency_read(region, name->info.endpoint, GWS_LATENCY_FIRST, &endpoint->first);
     /* An empty window is an idle endpoint, unless a success of the same minute says that nobody fills it. */
     endpoint->windowed = endpoint->window.total > 0 || endpoint->last_ok == 0 ||
-                         endpoint->last_ok + endpoint->window.span_ms < survey->now;
+                         endpoint->last_ok + endpoint->window.span_ms < overview->now;
     endpoint->state = state_of_endpoint(gws_order_drained(region, name->row), &endpoint->own,
                                         has_account ? &account : NULL, endpoint->models, endpoint->model_count,
-                                        survey->now);
-    survey->usable += state_usable(endpoint->state.kind);
-    survey->tried += endpoint->tried;
-    survey->errors += endpoint->errors;
+                                        overview->now);
+    overview->usable += state_usable(endpoint->state.kind);
+    overview->tried += endpoint->tried;
+    overview->errors += endpoint->errors;
 }
 
-double survey_error_rate(const struct survey_endpoint *endpoint)
+double overview_error_rate(const struct overview_endpoint *endpoint)
 {
     if (endpoint->window.total > 0)
         return (double)endpoint->window.failed / endpoint->window.total;
@@ -114,37 +116,58 @@ double survey_error_rate(const struct survey_endpoint *endpoint)
 }
 
 /* A region that was just made has a window of milliseconds, of which no rate should be told. */
-double survey_rate(const struct survey_endpoint *endpoint)
+double overview_rate(const struct overview_endpoint *endpoint)
 {
     uint32_t span_ms = endpoint->window.span_ms < 1000 ? 1000 : endpoint->window.span_ms;
     return endpoint->windowed ? endpoint->window.total * 1000.0 / span_ms : -1;
 }
 
-void survey_read(struct survey *survey, const struct gws_region *region, uint64_t now)
+void overview_read(struct overview *overview, const struct gws_region *region, const char *path, uint64_t now)
 {
-    *survey = (struct survey){.now = now};
-    names_load(&survey->names, region);
-    (void)names_select(&survey->names, NULL, NAMES_ENDPOINTS | NAMES_MODELS);
-    size_t count = survey->names.count;
-    survey->endpoints = out_must(calloc(count + 1, sizeof(*survey->endpoints)));
-    survey->domains = out_must(calloc(count + 1, sizeof(*survey->domains)));
+    *overview = (struct overview){.now = now};
+    names_load(&overview->names, region);
+    (void)names_select(&overview->names, NULL, NAMES_ENDPOINTS | NAMES_MODELS, NULL, 0);
+    size_t count = overview->names.count;
+    overview->endpoints = show_must(calloc(count + 1, sizeof(*overview->endpoints)));
+    overview->domains = show_must(calloc(count + 1, sizeof(*overview->domains)));
 
-    const struct names_row *rows = survey->names.rows;
+    const struct names_row *rows = overview->names.rows;
     for (size_t first = 0; first < count;) {
         size_t end = first + 1;
         while (end < count && rows[end].info.kind == GWS_KIND_PAIR && rows[end].info.parent == rows[first].row)
             end++;
         /* A model whose endpoint is gone leads a group of its own, and is passed over. */
         if (rows[first].info.kind == GWS_KIND_ENDPOINT)
-            read_endpoint(survey, region, first, end);
+            read_endpoint(overview, region, first, end);
         first = end;
     }
+    overview->workers = roster_workers(region);
+    overview->parked = gws_tally_sum(region, GWS_TALLY_PARKED);
+    overview->master = roster_master(region, path);
+    overview->generation = gws_region_generation(region);
+    overview->serving = overview->workers > 0 && overview->usable > 0;
 }
 
-void survey_fini(struct survey *survey)
+void overview_fini(struct overview *overview)
 {
-    names_fini(&survey->names);
-    free(survey->endpoints);
-    free(survey->domains);
-    *survey = (struct survey){0};
+    names_fini(&overview->names);
+    free(overview->endpoints);
+    free(overview->domains);
+    *overview = (struct overview){0};
+}
+
+double overview_success_rate(const struct overview *overview)
+{
+    uint64_t good = overview->tried - overview->errors;
+    return overview->tried > 0 ? (double)good / (double)overview->tried : 1;
+}
+
+double overview_first_ms(const struct overview_endpoint *endpoint, uint32_t share)
+{
+    return endpoint->first.count > 0 ? (double)gws_latency_quantile(&endpoint->first, share) / 1000 : -1;
+}
+
+uint64_t overview_since(uint64_t then, uint64_t now)
+{
+    return now > then ? now - then : 0;
 }

@@ -143,15 +143,17 @@ static int64_t reset_ms(const struct refusal *r, struct str value)
 
 /* How a provider names what is left of one dimension, and when that is reset: the text before it, and after it. */
 struct family {
-    struct str left_before, left_after, reset_before, reset_after;
+    struct str left_before, left_after, reset_before, reset_after, limit_before, limit_after;
 };
 
 /* anthropic-ratelimit-input-tokens-remaining; requests, tokens, output-tokens */
 static const struct family anthropic = {
-    {"anthropic-ratelimit-", 20}, {"-remaining", 10}, {"anthropic-ratelimit-", 20}, {"-reset", 6}};
+    {"anthropic-ratelimit-", 20}, {"-remaining", 10}, {"anthropic-ratelimit-", 20},
+    {"-reset", 6},                {"anthropic-ratelimit-", 20}, {"-limit", 6}};
 /* x-ratelimit-remaining-tokens (OpenAI, Azure, Groq), -req-minute, -month (Mistral), -requests-day (Cerebras), or
  * without any dimension (HolySheep) */
-static const struct family common = {{"x-ratelimit-remaining", 21}, {"", 0}, {"x-ratelimit-reset", 17}, {"", 0}};
+static const struct family common = {
+    {"x-ratelimit-remaining", 21}, {"", 0}, {"x-ratelimit-reset", 17}, {"", 0}, {"x-ratelimit-limit", 17}, {"", 0}};
 
 /* What stands between the two in a header's name; false when it is not one of them. */
 static bool dimension_of(struct str name, struct str before, struct str after, struct str *out)
@@ -165,19 +167,41 @@ static bool dimension_of(struct str name, struct str before, struct str after, s
     return true;
 }
 
-static int64_t reset_of(const struct refusal *r, const struct family *f, struct str dimension)
+/* The value of the header that is made of these and the dimension between them; .at is NULL when it is not there. */
+static struct str value_of(const struct refusal *r, struct str before, struct str dimension, struct str after)
 {
     struct str found;
     for (unsigned i = 0; i < r->count; i++)
-        if (dimension_of(r->headers[i].name, f->reset_before, f->reset_after, &found) &&
-            str_eq_nocase(found, dimension))
-            return reset_ms(r, r->headers[i].value);
-    return GWS_NO_WAIT;
+        if (dimension_of(r->headers[i].name, before, after, &found) && str_eq_nocase(found, dimension))
+            return r->headers[i].value;
+    return (struct str){NULL, 0};
 }
+
+/*
+ * Until one more request may be sent. Where the reset is the end of a window that is the reset; but OpenAI and its kin
+ * (a span with its unit) and Anthropic (a date) name the moment at which a bucket is full again, which it is by drops,
+ * and one request is one of as many as the limit allows. Of tokens a request is taken to need a thousand.
+ */
+static int64_t until_one_more(const struct refusal *r, const struct family *f, struct str dimension, struct str reset,
+                              int64_t wait)
+{
+    enum { TOKENS = 1000 };
+    uint64_t limit;
+    bool drops = reset.len > 0 && (reset.at[reset.len - 1] | 0x20) >= 'a' && (reset.at[reset.len - 1] | 0x20) <= 'z';
+    if (!drops || wait <= 0 || !str_to_u64(value_of(r, f->limit_before, dimension, f->limit_after), &limit) ||
+        limit == 0 || limit > UINT32_MAX)
+        return wait;
+    uint64_t need = memmem(dimension.at, dimension.len, "token", 5) ? TOKENS : 1;
+    need = need < limit ? need : limit;
+    return (int64_t)(((unsigned __int128)(uint64_t)wait * need + limit - 1) / limit);
+}
+
+/* Until the bucket is full, or the window over; or only until one more request has room in it. */
+enum until { UNTIL_FULL, UNTIL_ONE_MORE };
 
 /* The latest reset among the dimensions of which nothing is left: all of them must be back. Headers are bounded in
  * number, and so is this. */
-static int64_t until_refilled(const struct refusal *r, const struct family *f)
+static int64_t until_refilled(const struct refusal *r, const struct family *f, enum until until)
 {
     int64_t latest = GWS_NO_WAIT, left;
     struct str dimension;
@@ -185,7 +209,10 @@ static int64_t until_refilled(const struct refusal *r, const struct family *f)
         if (!dimension_of(r->headers[i].name, f->left_before, f->left_after, &dimension) ||
             !wait_decimal(r->headers[i].value, 1000000, &left) || left != 0)
             continue;
-        int64_t reset = reset_of(r, f, dimension);
+        struct str value = value_of(r, f->reset_before, dimension, f->reset_after);
+        int64_t reset = value.at ? reset_ms(r, value) : GWS_NO_WAIT;
+        if (until == UNTIL_ONE_MORE)
+            reset = until_one_more(r, f, dimension, value, reset);
         latest = reset > latest ? reset : latest;
     }
     return latest;
@@ -193,7 +220,7 @@ static int64_t until_refilled(const struct refusal *r, const struct family *f)
 
 static int64_t from_anthropic(const struct refusal *r)
 {
-    return until_refilled(r, &anthropic);
+    return until_refilled(r, &anthropic, UNTIL_FULL);
 }
 
 /* Anthropic's subscriptions have a status in place of a count. */
@@ -213,7 +240,7 @@ static int64_t bounded(int64_t wait)
 
 static int64_t from_common(const struct refusal *r)
 {
-    return bounded(until_refilled(r, &common));
+    return bounded(until_refilled(r, &common, UNTIL_FULL));
 }
 
 /* HolySheep, when a spike of traffic leaves it no time to say more: the end of the window, whatever is left of it. */
@@ -260,7 +287,7 @@ int64_t wait_find(const struct http_header *headers, unsigned count, struct str 
 int64_t wait_depleted(const struct http_header *headers, unsigned count, int64_t now_real_s)
 {
     struct refusal r = refusal_of(headers, count, now_real_s);
-    int64_t a = until_refilled(&r, &anthropic), b = until_refilled(&r, &common);
+    int64_t a = until_refilled(&r, &anthropic, UNTIL_ONE_MORE), b = until_refilled(&r, &common, UNTIL_ONE_MORE);
     return bounded(a > b ? a : b);
 }
 

@@ -21,7 +21,8 @@ int64_t wait_find(const struct http_header *headers, unsigned count, struct str 
 int64_t wait_asked(const struct http_header *headers, unsigned count, const struct json_error *error,
                    int64_t now_real_s);
 
-/* Of a success: the time until the reset of what it announces to be used up, at most 60 s. Never 0. */
+/* Of a success: the time until there is room for one more request in what it announces to be used up, at most 60 s.
+ * Never 0. */
 int64_t wait_depleted(const struct http_header *headers, unsigned count, int64_t now_real_s);
 
 /* RetryInfo.retryDelay alone. */

@@ -433,6 +433,15 @@ static void reads_what_a_success_announces(void **state)
         {XL("-requests", "0", "12s"), NULL, 12000},
         {XL("-requests", "0", "6m0s"), NULL, 60000},
         {XL("-requests", "0", "12s") "\n" XL("-tokens", "0", "3s"), NULL, 12000},
+        /* A bucket that fills by drops: the reset is the moment at which it is full. */
+        {XL("-requests", "0", "60s") "\nx-ratelimit-limit-requests: 1500", NULL, 40},
+        {XL("-requests", "0", "12s") "\nx-ratelimit-limit-requests: 0", NULL, 12000},
+        {XL("-requests", "0", "12s") "\nx-ratelimit-limit-tokens: 100", NULL, 12000},
+        {XL("-tokens", "0", "60s") "\nx-ratelimit-limit-tokens: 200000", NULL, 300},
+        {XL("-tokens", "0", "30s") "\nx-ratelimit-limit-tokens: 500", NULL, 30000},
+        {XL("-tokens", "0", "37") "\nx-ratelimit-limit-tokens: 200000", NULL, 37000}, /* Azure: a window */
+        {LATER XL("", "0", "1762473630.5") "\nx-ratelimit-limit: 100", NULL, 30500},   /* HolySheep: a window */
+        {DATED AN("requests", "0", "1994-11-06T08:50:07Z") "\nanthropic-ratelimit-requests-limit: 50", NULL, 600},
         {XL("-requests", "1", "12s"), NULL, NONE},
         {XL("-tokens", "0", "0"), NULL, NONE},
         {XL("-tokens", "-1", "-1"), NULL, NONE},

@@ -1,7 +1,8 @@
 /*
- * Token estimates. The first samples are averaged, then each new one moves the ratio by a thirty-second of its
- * distance; a sample is brought between a sixteenth and sixteen first, so a wrong `usage` can not spoil more than
- * that. Estimates round up: reserving a token too much is settled, reserving one too few lets one too many through.
+ * Token estimates. The rule of thumb counts like seven answers, so the first moves the ratio by an eighth of its
+ * distance, and later ones by less, down to a thirty-second; a sample is brought between a quarter and four first, so
+ * that a wrong `usage` can not spoil more. Estimates round up: reserving a token too much is settled, reserving one too
+ * few lets one too many through.
  */
 
 #include "libshm/estimate.h"

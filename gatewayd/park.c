@@ -46,7 +46,7 @@ static void all_look(struct park *park)
 
 static void arm(struct park *park)
 {
-    if (park->first)
+    if (park->count > 0)
         event_timer_at(&park->tick, event_now_ms(park->loop) + TICK_MS);
     else
         event_timer_off(&park->tick);
@@ -92,7 +92,7 @@ int park_enter(struct park *park, struct parked *parked, uint64_t queue)
     if (gws_tally_take(park->region, GWS_TALLY_PARKED, queue) != GWS_BUDGET_TAKEN)
         return 1;
     append(park, parked);
-    if (park->first == parked)
+    if (park->count++ == 0)
         arm(park);
     return 0;
 }
@@ -103,6 +103,6 @@ void park_leave(struct park *park, struct parked *parked)
         return;
     take_out(park, parked);
     gws_tally_leave(park->region, GWS_TALLY_PARKED);
-    if (!park->first)
+    if (--park->count == 0)
         event_timer_off(&park->tick);
 }

@@ -249,48 +249,67 @@ static enum step_result give_way(struct request *r)
     return AGAIN;
 }
 
+/* The bits are the process's: they stay for whoever else waits here. */
+static void await_no_more(struct request *r)
+{
+    const struct stage *stage = r->course.now;
+    if (r->service->park->count == 0)
+        pick_await(r->service->region, stage->model, &stage->pick, false);
+}
+
+/* How long to stay parked, at most `patience`; 0 when that would bring nothing. */
+static uint64_t wait_for(const struct request *r, struct pick_outlook outlook, uint64_t patience)
+{
+    uint64_t now = gws_clock_ms(r->service->region);
+    if (patience == 0)
+        return 0;
+    if (outlook.at == UINT64_MAX || outlook.at > now + patience)
+        return outlook.place ? patience : 0;
+    uint64_t wait = outlook.at > now ? outlook.at - now : 0;
+    uint64_t spread = course_spread(&r->course, wait, secret_random32());
+    wait = spread < patience ? spread : wait; /* to come at the last moment is to come too late */
+    return wait > 0 ? wait : 1;
+}
+
 static enum step_result park(struct request *r, struct pick_outlook outlook)
 {
     struct stage *stage = r->course.now;
-    uint64_t now = gws_clock_ms(r->service->region), loop_now = event_now_ms(r->service->loop);
-    uint64_t patience = course_patience(&r->course), wait = patience;
-    if (outlook.at != UINT64_MAX)
-        wait = course_spread(&r->course, outlook.at > now ? outlook.at - now : 0, secret_random32());
-    bool in_time = outlook.at != UINT64_MAX && outlook.at <= now + patience;
-    if (patience == 0 || (!in_time && !outlook.place))
+    uint64_t now = event_now_ms(r->service->loop), left = r->deadline > now ? r->deadline - now : 0;
+    uint64_t patience = course_patience(&r->course);
+    uint64_t wait = wait_for(r, outlook, patience < left ? patience : left);
+    if (wait == 0)
         return give_way(r);
     if (outlook.place) { /* first the bit, then the last look: see libshm/waiter.h */
         pick_await(r->service->region, stage->model, &stage->pick, true);
         if (take(r, r->current, PICK_UNTRIED) == TAKEN) {
-            pick_await(r->service->region, stage->model, &stage->pick, false);
+            await_no_more(r);
             return NEXT;
         }
     }
     if (park_enter(r->service->park, &r->parked, r->service->plan->conf->wait.queue) != 0) {
         r->queue_full = true;
         gws_count(r->service->region, GWS_COUNT_QUEUE_FULL, 1);
+        await_no_more(r);
         return give_way(r);
     }
     r->outlook = outlook;
     r->parks = true;
     r->parked_us = event_clock_us();
-    r->parked.wake_at = loop_now + (wait < patience ? wait : patience);
+    r->parked.wake_at = now + wait;
     return WAIT;
 }
 
 static void unpark(struct request *r)
 {
-    struct stage *stage = r->course.now;
     if (!r->parks)
         return;
     uint64_t us = event_clock_us() - r->parked_us;
     r->parks = false;
     r->waited_us += us;
-    stage->waited_ms += (us + 999) / 1000;
+    r->course.now->waited_ms += (us + 999) / 1000;
     park_leave(r->service->park, &r->parked);
-    /* The bit is the process's: whoever else waits here may still need it. */
-    if (r->outlook.place && !r->service->park->first)
-        pick_await(r->service->region, stage->model, &stage->pick, false);
+    if (r->outlook.place)
+        await_no_more(r);
 }
 
 static enum step_result pick(struct request *r)
@@ -407,6 +426,13 @@ static void hedge(struct request *r)
 
 /* Judging. */
 
+/* The other try, when both run. */
+static struct request_try *other_try(struct request *r, const struct request_try *t)
+{
+    struct request_try *other = t == &r->tries[0] ? &r->tries[1] : &r->tries[0];
+    return other->attempt.active ? other : NULL;
+}
+
 /* Whether the failed try may have been carried out already and must not be repeated elsewhere. */
 static bool only_once(const struct request *r, const struct attempt *a)
 {
@@ -422,6 +448,7 @@ static void note_failure(struct request *r, struct request_try *t)
     course_failed(&r->course, a->index, a->verdict, a->silent, gws_clock_ms(r->service->region));
     r->verdict = a->verdict;
     r->failed_us += a->done_us - a->sent_us;
+    r->hold_at = UINT64_MAX; /* what was held of it is thrown away */
     request_keep_words(r, a);
     close_try(r, t);
 }
@@ -432,6 +459,10 @@ static bool other_context(struct request *r, const struct attempt *a)
     struct stage *next = a->verdict.class == CLASS_CONTEXT ? course_next(&r->course, true) : NULL;
     if (!next)
         return false;
+    if (other_try(r, r->current)) { /* it asks the model that is left behind */
+        close_try(r, other_try(r, r->current));
+        r->loser = NULL;
+    }
     note_failure(r, r->current);
     r->course.now = next;
     return true;
@@ -502,13 +533,6 @@ static enum step_result relay(struct request *r)
 }
 
 /* What an attempt reports. */
-
-/* The other try, when both run. */
-static struct request_try *other_try(struct request *r, const struct request_try *t)
-{
-    struct request_try *other = t == &r->tries[0] ? &r->tries[1] : &r->tries[0];
-    return other->attempt.active ? other : NULL;
-}
 
 static void on_answering(struct attempt *a)
 {
@@ -656,9 +680,9 @@ static void on_look(struct parked *parked)
 {
     struct request *r = (struct request *)(void *)((char *)parked - offsetof(struct request, parked));
     struct stage *stage = r->course.now;
-    struct pick_outlook now = pick_outlook(r->service->region, stage->model, &stage->pick, true);
-    if (r->outlook.place) /* whoever woke us took the bit */
+    if (r->outlook.place) /* whoever woke us took the bit; and again it comes before the look */
         pick_await(r->service->region, stage->model, &stage->pick, true);
+    struct pick_outlook now = pick_outlook(r->service->region, stage->model, &stage->pick, true);
     if (now.at >= r->outlook.at)
         return;
     r->step = STEP_PICK;

@@ -159,6 +159,27 @@ def test_never_past_the_callers_deadline(t):
     equal((up.count, gw.parked()), (1, 0), "requests upstream, and parked")
 
 
+def test_a_deadline_before_the_moment(t):
+    """The endpoint may be asked again in five seconds, the caller has two: a fallback answers now, or nobody does."""
+    limited, b = t.sim("a", fault="429/retry-after=5"), t.sim("b")
+    gw = t.gateway([endpoint("a", limited), endpoint("b", b)],
+                   models={"m1": {"endpoints": ["a"], "fallback": ["m2"]}, "m2": {"endpoints": ["b"]}})
+    r = ok(gw.ask("m1", headers={"X-Gateway-Timeout": "2000"}), "b")
+    assert r.ended_at - r.sent_at < 1.5, "it waited first"
+    r = gw.ask("m1", headers={"X-Gateway-Timeout": "2000", "X-Gateway-No-Fallback": "1"})
+    assert failed(r, 429, "rate_limit_exceeded", "rate_limit_error")["retry_after"] > 2, "the honest moment: %s" % r
+    assert r.ended_at - r.sent_at < 1.5, "it waited first"
+
+
+def test_a_moment_just_before_the_deadline(t):
+    """What is random on top of a wait does not carry it past the deadline."""
+    up = t.upstream(lambda r, conn: completion(r) if up.count % 2 == 0 else
+                    failure(429, code="rate_limit_exceeded", headers={"Retry-After": "1"}))
+    gw = single(t, up, retry={"jitter": "100%"})
+    for r in [gw.ask("m1", headers={"X-Gateway-Timeout": "1400"}) for _ in range(4)]:
+        ok(r, "a")
+
+
 def test_a_full_queue_refuses_at_once(t):
     """Two may wait, however many workers there are; everybody else is told so while the two still wait."""
     gw, up, first = one_place(t, Held(), workers=4, wait={"max": "30s", "queue": 2})

@@ -9,8 +9,8 @@ import threading
 import time
 
 from dialects import BOTH, Chat, Messages, broken, told
-from harness import crowd, endpoint, equal, wait_until, words
-from upstream import CLOSE, LAST, chunked, completion, stream_head
+from harness import crowd, endpoint, equal, ok, wait_until, words
+from upstream import CLOSE, LAST, chunked, completion, delta, failure, stream_head
 
 STORY = words(60)
 SURE = {"after": "300ms", "budget": "100%"}
@@ -40,6 +40,32 @@ def test_within_the_hold_it_fails_over_unseen(t):
             equal(len(told(r, STORY, "b").ids), 1, "ids")
             equal(r.attempts, "2", "X-Gateway-Attempts")
     equal((a.count, b.count), (4, 4), "requests upstream")
+
+
+def test_a_hold_ends_with_the_try_that_was_held(t):
+    """It breaks off within the hold, and when that would have been over the next one has said nothing yet."""
+    def cut(_, conn):
+        conn.send(stream_head() + chunked(delta("never seen")))
+        time.sleep(0.1)
+        return CLOSE
+
+    def late(r, _):
+        time.sleep(1)
+        return completion(r, "late")
+    gw = pair(t, t.upstream(cut), t.upstream(late), stream={"hold": "300ms"})
+    told(Chat.ask(gw).run(), "late", "b")
+
+
+def test_a_hold_ends_with_the_try_even_when_nobody_is_left(t):
+    """The same, while the request waits for somebody to ask."""
+    def script(r, conn):
+        if up.count > 1:
+            return completion(r, "again")
+        conn.send(stream_head() + chunked(delta("never seen")))
+        return CLOSE
+    up = t.upstream(script)
+    gw = t.gateway([endpoint("a", up)], stream={"hold": "200ms"}, retry={"base": "700ms", "jitter": "0%"})
+    told(Chat.ask(gw).run(), "again", "a")
 
 
 def test_after_the_hold_it_is_rescued(t):
@@ -110,6 +136,28 @@ def test_the_second_wins(t):
         equal(set(tries), {"a", "b"}, "tries in the access log")
         assert tries["a"] != tries["b"], "the loser is told from the winner: %s" % tries
     equal((gw.endpoint("a")["state"], gw.pair("a", "*")["failures"]), ("healthy", 0), "losing a race is no failure")
+
+
+def test_too_long_for_both(t):
+    """Either says that the context is too short: the other is not waited for, and the larger model answers, once."""
+    def too_long(seconds):
+        def script(*_):
+            time.sleep(seconds)
+            return failure(400, "too long", "context_length_exceeded", "invalid_request_error")
+        return script
+    for number, seconds in enumerate(((0.5, 1), (2, 0))):
+        a, b = (t.upstream(too_long(one)) for one in seconds)
+        c = t.upstream(lambda r, _: (time.sleep(1), completion(r, "from c"))[1])
+        gw = t.gateway([endpoint("c", c), endpoint("a", a), endpoint("b", b, priority=2)], name="gw%d" % number,
+                       workers=1, hedge=SURE,
+                       models={"small": {"endpoints": ["a", "b"], "context": 9000, "fallback": ["large"]},
+                               "large": {"endpoints": ["c"], "context": 90000}})
+        r = gw.ask("small", stream=True)
+        told(r, "fromc", "c")
+        equal((r.header("x-gateway-model"), r.attempts), ("large", "3"), "who answered")
+        equal((a.count, b.count, c.count), (1, 1, 1), "requests upstream")
+        wait_until(lambda: gw.in_flight() == 0, 5, "nothing is in flight")
+        ok(gw.ask("large"), "c")
 
 
 def test_the_first_wins_after_all(t):

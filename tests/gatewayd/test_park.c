@@ -26,6 +26,7 @@ static struct scene {
     char looks[64];
     int leaves; /* who leaves the park when it looks, or -1 */
     int comes_back;
+    unsigned left; /* how many were parked after somebody left */
 } scene;
 
 static void look(struct parked *parked)
@@ -39,6 +40,7 @@ static void look(struct parked *parked)
     if (w->number != scene.leaves && w->number != scene.comes_back)
         return;
     park_leave(&scene.park, parked);
+    scene.left = scene.park.count;
     if (w->number == scene.comes_back)
         assert_int_equal(park_enter(&scene.park, parked, WAITERS), 0);
 }
@@ -136,6 +138,24 @@ static void test_looks_now_and_then(void **state)
     end();
 }
 
+/* Who leaves from within its look knows whether anybody else is still there. */
+static void test_the_last_one_knows_it(void **state)
+{
+    (void)state;
+    begin();
+    assert_int_equal(park_enter(&scene.park, &scene.waiters[0].parked, WAITERS), 0);
+    assert_int_equal(park_enter(&scene.park, &scene.waiters[1].parked, WAITERS), 0);
+    scene.leaves = 1;
+    wake_me();
+    turn(20);
+    assert_int_equal(scene.left, 1);
+    scene.leaves = 0;
+    wake_me();
+    turn(20);
+    assert_int_equal(scene.left, 0);
+    end();
+}
+
 static void test_an_empty_park_rests(void **state)
 {
     (void)state;
@@ -154,6 +174,7 @@ int main(void)
         cmocka_unit_test(test_the_queue_is_bounded),
         cmocka_unit_test(test_all_look_when_woken),
         cmocka_unit_test(test_looks_now_and_then),
+        cmocka_unit_test(test_the_last_one_knows_it),
         cmocka_unit_test(test_an_empty_park_rests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

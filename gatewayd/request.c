@@ -1,53 +1,44 @@
 #include "gatewayd/request.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "gatewayd/log.h"
 #include "gatewayd/request_steps.h"
 #include "gatewayd/truncate.h"
 #include "libshm/budget.h"
-#include "libshm/clock.h"
 #include "libshm/count.h"
 #include "libshm/slot.h"
 
 /*
  * The story of a request: a table of steps, and below it the steps in the order of the table. A step checks what the
- * one before promised, calls one module and translates its result; only here do results become HTTP statuses. Whatever
- * happens, request_end() is the way out: it gives back what is held, ends what runs, writes the log line.
+ * one before promised, calls one module and translates its result; only here and in request_say.c do results become
+ * HTTP statuses. Three parts have files of their own: choosing, with the wait for somebody to choose; the tries; and
+ * time. Whatever happens, request_end() is the way out: it gives back what is held, ends what runs, logs what became
+ * of it.
  */
-
-enum { COMMENT_MS = 2000 };
 
 static enum step_result parse(struct request *r);
 static enum step_result route(struct request *r);
 static enum step_result fit(struct request *r);
-static enum step_result pick(struct request *r);
-static enum step_result send(struct request *r);
 static enum step_result judge(struct request *r);
 static enum step_result relay(struct request *r);
 
-enum { STEP_PICK = 4, STEP_SEND = 5, STEP_JUDGE = 6 };
-
 static enum step_result (*const steps[])(struct request *r) = {
-    parse,              /* who asks, by when, under which id */
-    request_own,        /* what the gateway answers itself */
-    route,              /* who may answer */
-    fit,                /* a model with room for it */
-    [STEP_PICK] = pick, /* an endpoint, with everything it takes; or wait for one */
-    [STEP_SEND] = send,
-    [STEP_JUDGE] = judge, /* what came of it: an answer, or somebody else's turn */
-    relay,              /* the rest of the answer, from whoever can give it */
+    parse,                      /* who asks, by when, under which id */
+    request_own,                /* what the gateway answers itself */
+    route,                      /* who may answer */
+    fit,                        /* a model with room for it */
+    [STEP_PICK] = request_pick, /* an endpoint, with everything it takes; or wait for one */
+    [STEP_SEND] = request_send,
+    [STEP_JUDGE] = judge,       /* what came of it: an answer, or somebody else's turn */
+    relay,                      /* the rest of the answer, from whoever can give it */
 };
 
 static void request_end(struct request *r);
-static void arm(struct request *r);
 
 static void run(struct request *r)
 {
     for (;;) {
-        switch (steps[r->step](r)) {
+        enum step_result result = steps[r->step](r);
+        switch (result) {
         case NEXT:
             r->step++;
             break;
@@ -55,17 +46,27 @@ static void run(struct request *r)
             r->step = STEP_PICK;
             break;
         case WAIT:
-            arm(r);
+            request_arm(r);
             return;
         case FAIL:
-            request_say_failure(r);
-            request_end(r);
-            return;
         case DONE:
-            request_end(r);
+            request_finish(r, result);
             return;
         }
     }
+}
+
+void request_go_on(struct request *r, unsigned step)
+{
+    r->step = step;
+    run(r);
+}
+
+void request_finish(struct request *r, enum step_result result)
+{
+    if (result == FAIL)
+        request_say_failure(r);
+    request_end(r);
 }
 
 enum step_result request_fail(struct request *r, int status, const char *type, const char *code, const char *message)
@@ -78,6 +79,15 @@ enum step_result request_fail_here(struct request *r)
 {
     r->keep_alive = false;
     return request_fail(r, 500, "server_error", "internal_error", "The gateway is out of memory");
+}
+
+enum step_result request_cut_off(struct request *r, const char *message)
+{
+    r->keep_alive = false;
+    r->outcome = "cut";
+    if (r->events)
+        request_say_cut(r, message);
+    return DONE;
 }
 
 static struct str header(const struct request *r, struct str name)
@@ -190,248 +200,7 @@ static enum step_result fit(struct request *r)
                         "The request is longer than the context of every model that could serve it");
 }
 
-/* The connection ends here, and the client can tell that the answer is not whole. */
-static enum step_result cut_off(struct request *r, const char *message)
-{
-    r->keep_alive = false;
-    r->outcome = "cut";
-    if (r->events)
-        request_say_cut(r, message);
-    return DONE;
-}
-
-/* Choosing, and waiting for somebody to choose. */
-
-/* A place among the retries, replays and hedges of the whole gateway. */
-static bool take_retry(struct request *r)
-{
-    const struct conf_retry *retry = &r->service->plan->conf->retry;
-    struct gws_budget_rules rules = {retry->budget, retry->budget_min};
-    return gws_budget_take(r->service->region, GWS_TALLY_RETRIES, &rules) == GWS_BUDGET_TAKEN;
-}
-
-static struct request_try *free_try(struct request *r)
-{
-    return r->tries[0].attempt.active ? &r->tries[1] : &r->tries[0];
-}
-
-enum taken { TAKEN, NOBODY, SPENT };
-
-/* One candidate, with everything it takes, for the try `t`. */
-static enum taken take(struct request *r, struct request_try *t, enum pick_who who)
-{
-    struct stage *stage = r->course.now;
-    struct attempt *a = &t->attempt;
-    bool retry = r->rescuing || who == PICK_AGAIN;
-    if (retry && !take_retry(r))
-        return SPENT;
-    if (pick_take(r->service->region, stage->model, &stage->pick, who, &a->ticket, &a->index) != 0) {
-        if (retry)
-            gws_tally_leave(r->service->region, GWS_TALLY_RETRIES);
-        return NOBODY;
-    }
-    t->retry = retry;
-    t->hedge = false;
-    return TAKEN;
-}
-
-/* Another model's turn; or there is nobody left. */
-static enum step_result give_way(struct request *r)
-{
-    if (r->rescuing) {
-        gws_count(r->service->region, GWS_COUNT_RESCUE_FAILED, 1);
-        return cut_off(r, "The upstream's answer was cut off, and nobody could go on with it");
-    }
-    struct stage *next = course_next(&r->course, false);
-    if (!next)
-        return request_say_exhausted(r);
-    r->course.now = next;
-    return AGAIN;
-}
-
-/* The bits are the process's: they stay for whoever else waits here. */
-static void await_no_more(struct request *r)
-{
-    const struct stage *stage = r->course.now;
-    if (r->service->park->count == 0)
-        pick_await(r->service->region, stage->model, &stage->pick, false);
-}
-
-/* How long to stay parked, at most `patience`; 0 when that would bring nothing. */
-static uint64_t wait_for(const struct request *r, struct pick_outlook outlook, uint64_t patience)
-{
-    uint64_t now = gws_clock_ms(r->service->region);
-    if (patience == 0)
-        return 0;
-    if (outlook.at == UINT64_MAX || outlook.at > now + patience)
-        return outlook.place ? patience : 0;
-    uint64_t wait = outlook.at > now ? outlook.at - now : 0;
-    uint64_t spread = course_spread(&r->course, wait, secret_random32());
-    wait = spread < patience ? spread : wait; /* to come at the last moment is to come too late */
-    return wait > 0 ? wait : 1;
-}
-
-static enum step_result park(struct request *r, struct pick_outlook outlook)
-{
-    struct stage *stage = r->course.now;
-    uint64_t now = event_now_ms(r->service->loop), left = r->deadline > now ? r->deadline - now : 0;
-    uint64_t patience = course_patience(&r->course);
-    uint64_t wait = wait_for(r, outlook, patience < left ? patience : left);
-    if (wait == 0)
-        return give_way(r);
-    if (outlook.place) { /* first the bit, then the last look: see libshm/waiter.h */
-        pick_await(r->service->region, stage->model, &stage->pick, true);
-        if (take(r, r->current, PICK_UNTRIED) == TAKEN) {
-            await_no_more(r);
-            return NEXT;
-        }
-    }
-    if (park_enter(r->service->park, &r->parked, r->service->plan->conf->wait.queue) != 0) {
-        r->queue_full = true;
-        gws_count(r->service->region, GWS_COUNT_QUEUE_FULL, 1);
-        await_no_more(r);
-        return give_way(r);
-    }
-    r->outlook = outlook;
-    r->parks = true;
-    r->parked_us = event_clock_us();
-    r->parked.wake_at = now + wait;
-    return WAIT;
-}
-
-static void unpark(struct request *r)
-{
-    if (!r->parks)
-        return;
-    uint64_t us = event_clock_us() - r->parked_us;
-    r->parks = false;
-    r->waited_us += us;
-    r->course.now->waited_ms += (us + 999) / 1000;
-    park_leave(r->service->park, &r->parked);
-    if (r->outlook.place)
-        await_no_more(r);
-}
-
-static enum step_result pick(struct request *r)
-{
-    struct gws_region *region = r->service->region;
-    struct stage *stage = r->course.now;
-    r->current = free_try(r);
-    unpark(r);
-    if (stage->tries >= r->service->plan->conf->retry.attempts)
-        return give_way(r);
-    enum taken taken = take(r, r->current, PICK_UNTRIED);
-    if (taken == TAKEN)
-        return NEXT;
-    if (taken == SPENT)
-        return give_way(r);
-    struct pick_outlook outlook = pick_outlook(region, stage->model, &stage->pick, true);
-    if (outlook.at <= gws_clock_ms(region)) {
-        taken = take(r, r->current, PICK_AGAIN);
-        if (taken == TAKEN)
-            return NEXT;
-        if (taken == SPENT) /* only a first try is worth waiting for */
-            outlook = pick_outlook(region, stage->model, &stage->pick, false);
-    }
-    return park(r, outlook);
-}
-
-/* Trying. */
-
-static void close_try(struct request *r, struct request_try *t)
-{
-    if (t->attempt.active && t->attempt.intake.dropped > 0)
-        gws_count(r->service->region, GWS_COUNT_DROPPED, t->attempt.intake.dropped);
-    attempt_close(&t->attempt);
-    if (t->retry)
-        gws_tally_leave(r->service->region, GWS_TALLY_RETRIES);
-    if (t->hedge)
-        gws_tally_leave(r->service->region, GWS_TALLY_HEDGES);
-    t->retry = t->hedge = false;
-    t->note = NULL;
-}
-
-static void note_try(struct request_try *t, struct verdict verdict)
-{
-    if (t->note)
-        *t->note = (struct account_try){t->attempt.ticket.candidate->target->conf->name, verdict.class, verdict.status};
-}
-
-static int start(struct request *r, struct request_try *t)
-{
-    struct stage *stage = r->course.now;
-    const struct plan_candidate *c = t->attempt.ticket.candidate;
-    struct attempt_task task = {
-        .head = r->head,
-        .route = &r->route,
-        .id = r->id,
-        .body = r->body,
-        .min_chars = stage->model->conf ? stage->model->conf->min_chars : 0,
-        .thumb = r->course.thumb,
-        .estimate_row = stage->model->estimate_row,
-        .replays = r->rescuing,
-    };
-    uint64_t now = event_now_ms(r->service->loop);
-    if (r->attempts == 0 && now + c->timeouts.total < r->deadline)
-        r->deadline = now + c->timeouts.total;
-    t->note = r->attempts < ACCOUNT_TRIES ? &r->notes[r->attempts] : NULL;
-    r->attempts++;
-    stage->tries++;
-    if (r->rescuing)
-        splice_replay(&r->relay.given);
-    if (t->retry)
-        gws_count(r->service->region,
-                  t->hedge ? GWS_COUNT_HEDGES : r->rescuing ? GWS_COUNT_REPLAYS : GWS_COUNT_RETRIES, 1);
-    int rc = attempt_start(&t->attempt, &task, c->as.at ? c->as : stage->name, &r->arena);
-    note_try(t, t->attempt.verdict);
-    return rc;
-}
-
-static enum step_result send(struct request *r)
-{
-    uint32_t after = r->service->plan->conf->hedge.after;
-    bool hedges = after > 0 && r->attempts == 0 && r->route.stream && r->route.kind == ROUTE_MODEL;
-    if (start(r, r->current) != 0)
-        return request_fail_here(r);
-    if (hedges)
-        r->hedge_at = event_now_ms(r->service->loop) + after;
-    return WAIT;
-}
-
-/* A second try beside the first, which is slow to say its first word. */
-static void hedge(struct request *r)
-{
-    const struct conf *conf = r->service->plan->conf;
-    struct gws_region *region = r->service->region;
-    struct gws_budget_rules rules = {conf->hedge.budget, 1};
-    struct request_try *t = &r->tries[1];
-    r->hedge_at = UINT64_MAX;
-    if (!r->tries[0].attempt.active || t->attempt.active || r->tries[0].attempt.intake.content ||
-        r->course.now->tries >= conf->retry.attempts ||
-        gws_budget_take(region, GWS_TALLY_HEDGES, &rules) != GWS_BUDGET_TAKEN)
-        return;
-    if (!take_retry(r)) {
-        gws_tally_leave(region, GWS_TALLY_HEDGES);
-        return;
-    }
-    if (take(r, t, PICK_UNTRIED) != TAKEN) {
-        gws_tally_leave(region, GWS_TALLY_HEDGES);
-        gws_tally_leave(region, GWS_TALLY_RETRIES);
-        return;
-    }
-    t->retry = t->hedge = true;
-    if (start(r, t) != 0)
-        close_try(r, t);
-}
-
 /* Judging. */
-
-/* The other try, when both run. */
-static struct request_try *other_try(struct request *r, const struct request_try *t)
-{
-    struct request_try *other = t == &r->tries[0] ? &r->tries[1] : &r->tries[0];
-    return other->attempt.active ? other : NULL;
-}
 
 /* Whether the failed try may have been carried out already and must not be repeated elsewhere. */
 static bool only_once(const struct request *r, const struct attempt *a)
@@ -440,30 +209,17 @@ static bool only_once(const struct request *r, const struct attempt *a)
            a->end != UPSTREAM_STALE;
 }
 
-/* What is left of a try that failed: its words, for the error, and when its candidate may be tried again. */
-static void note_failure(struct request *r, struct request_try *t)
-{
-    struct attempt *a = &t->attempt;
-    note_try(t, a->verdict);
-    course_failed(&r->course, a->index, a->verdict, a->silent, gws_clock_ms(r->service->region));
-    r->verdict = a->verdict;
-    r->failed_us += a->done_us - a->sent_us;
-    r->hold_at = UINT64_MAX; /* what was held of it is thrown away */
-    request_keep_words(r, a);
-    close_try(r, t);
-}
-
 /* A request that is too long for one model may fit another. */
 static bool other_context(struct request *r, const struct attempt *a)
 {
     struct stage *next = a->verdict.class == CLASS_CONTEXT ? course_next(&r->course, true) : NULL;
     if (!next)
         return false;
-    if (other_try(r, r->current)) { /* it asks the model that is left behind */
-        close_try(r, other_try(r, r->current));
+    if (request_other_try(r, r->current)) { /* it asks the model that is left behind */
+        request_close_try(r, request_other_try(r, r->current));
         r->loser = NULL;
     }
-    note_failure(r, r->current);
+    request_note_failure(r, r->current);
     r->course.now = next;
     return true;
 }
@@ -483,7 +239,7 @@ static enum step_result judge(struct request *r)
     if (!classify_fails_over(class) && (class == CLASS_OK || !r->rescuing))
         return NEXT;
     bool once = only_once(r, a);
-    note_failure(r, r->current);
+    request_note_failure(r, r->current);
     if (once)
         return request_say_exhausted(r);
     return AGAIN;
@@ -498,11 +254,11 @@ static enum step_result rescue(struct request *r)
     bool replay = r->service->plan->conf->stream.replay && r->events && splice_possible(&r->relay.given);
     if (a->intake.differs) {
         gws_count(r->service->region, GWS_COUNT_RESCUE_DIFFERED, 1);
-        return cut_off(r, "The upstream's answer was cut off, and another one differs from it");
+        return request_cut_off(r, "The upstream's answer was cut off, and another one differs from it");
     }
     if (!replay || event_now_ms(r->service->loop) >= r->deadline)
-        return cut_off(r, a->silent ? "The upstream's answer stalled" : "The upstream's answer was cut off");
-    note_failure(r, r->current);
+        return request_cut_off(r, a->silent ? "The upstream's answer stalled" : "The upstream's answer was cut off");
+    request_note_failure(r, r->current);
     r->rescuing = true;
     r->course.fixed = true;
     r->comment_at = event_now_ms(r->service->loop) + COMMENT_MS;
@@ -513,7 +269,7 @@ static enum step_result relay(struct request *r)
 {
     struct attempt *a = &r->current->attempt;
     int rc = a->intake.relay ? 0 : attempt_release(a, &r->relay);
-    note_try(r->current, a->verdict);
+    request_note_try(r->current, a->verdict);
     if (rc != 0 || r->client->failed) {
         r->outcome = "client left";
         return DONE;
@@ -532,59 +288,6 @@ static enum step_result relay(struct request *r)
     return DONE;
 }
 
-/* What an attempt reports. */
-
-static void on_answering(struct attempt *a)
-{
-    struct request *r = a->owner;
-    struct request_try *t = a == &r->tries[0].attempt ? &r->tries[0] : &r->tries[1];
-    uint64_t now = event_now_ms(r->service->loop), hold = r->service->plan->conf->stream.hold;
-    bool first = r->hold_at == UINT64_MAX, stream = a->intake.mode == INTAKE_EVENTS;
-    if (t == r->loser || (r->rescuing && !stream))
-        return; /* about to be closed, or nothing to go on with */
-    note_try(t, (struct verdict){CLASS_OK, GWS_NO_WAIT, a->response->status});
-    r->current = t;
-    r->hedge_at = UINT64_MAX;
-    if (t->hedge && first)
-        gws_count(r->service->region, GWS_COUNT_HEDGES_WON, 1);
-    if (other_try(r, t)) /* closed when the loop comes round: not from within a transfer's report */
-        r->loser = other_try(r, t);
-    if (hold > 0 && first && stream && !r->rescuing)
-        r->hold_at = now + hold;
-    else
-        attempt_release(a, &r->relay);
-    arm(r);
-}
-
-static void on_ended(struct attempt *a)
-{
-    struct request *r = a->owner;
-    struct request_try *t = a == &r->tries[0].attempt ? &r->tries[0] : &r->tries[1];
-    if (t == r->loser) {
-        r->loser = NULL;
-        close_try(r, t);
-        return;
-    }
-    bool failed = !a->intake.relay && classify_fails_over(a->verdict.class);
-    if (failed && other_try(r, t) && other_try(r, t) != r->loser) { /* the other may still answer */
-        struct request_try *other = other_try(r, t);
-        note_failure(r, t);
-        r->current = other;
-        return;
-    }
-    r->current = t;
-    r->step = STEP_JUDGE;
-    run(r);
-}
-
-static bool on_elsewhere(struct attempt *a)
-{
-    struct request *r = a->owner;
-    struct stage *stage = r->course.now;
-    return !r->tries[1].attempt.active && stage->tries < r->service->plan->conf->retry.attempts &&
-           pick_possible(r->service->region, stage->model, &stage->pick);
-}
-
 /* The answer's head, made when it is promised. */
 static int make_head(struct relay *relay, struct buf *out, size_t length)
 {
@@ -600,95 +303,6 @@ static int make_head(struct relay *relay, struct buf *out, size_t length)
     return request_say_head(r, out, length);
 }
 
-/* Time. */
-
-static void arm(struct request *r)
-{
-    uint64_t at = r->deadline;
-    if (r->parks && r->parked.wake_at < at)
-        at = r->parked.wake_at;
-    at = r->hedge_at < at ? r->hedge_at : at;
-    at = r->hold_at < at ? r->hold_at : at;
-    at = r->rescuing && r->comment_at < at ? r->comment_at : at;
-    at = r->loser ? 1 : at;
-    if (at == UINT64_MAX)
-        event_timer_off(&r->timer);
-    else
-        event_timer_at(&r->timer, at);
-}
-
-static void finish_with(struct request *r, enum step_result result)
-{
-    if (result == FAIL)
-        request_say_failure(r);
-    request_end(r);
-}
-
-static void out_of_time(struct request *r)
-{
-    const char *message = "The deadline passed before an answer";
-    unpark(r);
-    if (r->rescuing)
-        gws_count(r->service->region, GWS_COUNT_RESCUE_FAILED, 1);
-    if (r->relay.committed)
-        finish_with(r, cut_off(r, "The deadline passed before the answer was complete"));
-    else
-        finish_with(r, request_fail(r, 504, "server_error", "deadline_exceeded", message));
-}
-
-/* While others are asked for the rest, the client's connection is kept from looking dead. */
-static void comment(struct request *r, uint64_t now)
-{
-    bool waits = !r->current->attempt.active || !splice_caught_up(&r->relay.given);
-    if (waits)
-        relay_pass(&r->relay, STR(": the answer is being continued\n\n"));
-    r->comment_at = waits ? now + COMMENT_MS : UINT64_MAX;
-}
-
-static void on_time(struct event_timer *timer)
-{
-    struct request *r = (struct request *)(void *)((char *)timer - offsetof(struct request, timer));
-    uint64_t now = event_now_ms(r->service->loop);
-    if (!r->active)
-        return;
-    if (r->loser) {
-        close_try(r, r->loser);
-        r->loser = NULL;
-    }
-    if (now >= r->deadline) {
-        out_of_time(r);
-        return;
-    }
-    if (r->parks && now >= r->parked.wake_at) {
-        r->step = STEP_PICK;
-        run(r);
-        return;
-    }
-    if (now >= r->hold_at) {
-        r->hold_at = UINT64_MAX;
-        attempt_release(&r->current->attempt, &r->relay);
-    }
-    if (now >= r->hedge_at)
-        hedge(r);
-    if (r->rescuing && now >= r->comment_at)
-        comment(r, now);
-    arm(r);
-}
-
-/* Something may have changed before its time: look whether it did. */
-static void on_look(struct parked *parked)
-{
-    struct request *r = (struct request *)(void *)((char *)parked - offsetof(struct request, parked));
-    struct stage *stage = r->course.now;
-    if (r->outlook.place) /* whoever woke us took the bit; and again it comes before the look */
-        pick_await(r->service->region, stage->model, &stage->pick, true);
-    struct pick_outlook now = pick_outlook(r->service->region, stage->model, &stage->pick, true);
-    if (now.at >= r->outlook.at)
-        return;
-    r->step = STEP_PICK;
-    run(r);
-}
-
 /* Life. */
 
 void request_init(struct request *r, struct service *service, struct sock *client,
@@ -700,17 +314,9 @@ void request_init(struct request *r, struct service *service, struct sock *clien
     r->ended = ended;
     r->relay.client = client;
     r->relay.make_head = make_head;
-    r->parked.look = on_look;
-    event_timer_init(&r->timer, service->loop, on_time);
-    for (size_t i = 0; i < REQUEST_TRIES; i++) {
-        struct attempt *a = &r->tries[i].attempt;
-        a->service = service;
-        a->owner = r;
-        a->answering = on_answering;
-        a->ended = on_ended;
-        a->elsewhere = on_elsewhere;
-        attempt_init(a);
-    }
+    r->parked.look = request_look;
+    event_timer_init(&r->timer, service->loop, request_on_time);
+    request_tries_init(r);
 }
 
 void request_fini(struct request *r)
@@ -787,9 +393,9 @@ static void settle(struct request *r)
 {
     if (r->active && log_access_enabled())
         log_end(r);
-    unpark(r);
+    request_unpark(r);
     for (size_t i = 0; i < REQUEST_TRIES; i++)
-        close_try(r, &r->tries[i]);
+        request_close_try(r, &r->tries[i]);
     if (r->counted)
         gws_tally_leave(r->service->region, GWS_TALLY_REQUESTS);
     event_timer_off(&r->timer);

@@ -61,8 +61,11 @@ WITHOUT_TEST = {
     "gatewayd/times": "spans in words; tests/gatewayd/test_state.c reads them",
     "gatewayd/words": "states in words; tests/tools/test_gatewayctl.py reads them",
     "gatewayd/request": "the order of the steps; tests/e2e has a scenario for each way through it",
+    "gatewayd/request_choose": "choosing and waiting; tests/e2e 22, 24, 26 and 28",
     "gatewayd/request_own": "the gateway's own answers; tests/e2e asks for each",
     "gatewayd/request_say": "the words of errors and heads; tests/e2e reads every one of them",
+    "gatewayd/request_time": "deadlines, holds, hedges, comments; tests/e2e 22, 23 and 27",
+    "gatewayd/request_try": "tries and hedges; tests/e2e 21, 23 and 27",
     "gatewayd/attempt": "libcurl, time and the region together; tests/e2e lets each fault happen to it",
 }
 

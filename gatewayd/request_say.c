@@ -100,39 +100,33 @@ enum step_result request_say_exhausted(struct request *r)
     return s.tried > 0 && !is_rate(r) ? all_failed(r) : none_available(r, &s);
 }
 
-static int add_gateway_headers(struct request *r, struct buf *out)
+/* The client's own words, when the model is one that the configuration does not know: no line breaks into our head. */
+static int add_model(struct buf *out, struct str model)
+{
+    int rc = buf_add_str(out, STR("X-Gateway-Model: "));
+    for (size_t i = 0; rc == 0 && i < model.len; i++) {
+        char byte = model.at[i];
+        rc = buf_add(out, byte >= 0x20 && byte < 0x7f ? &byte : "?", 1);
+    }
+    return rc ? rc : buf_add_str(out, STR("\r\n"));
+}
+
+/* Nearly always one digit, and this is done for every request. */
+static int add_attempts(struct buf *out, unsigned attempts)
+{
+    char digit = (char)('0' + attempts % 10);
+    int rc = buf_add_str(out, STR("X-Gateway-Attempts: "));
+    if (rc == 0)
+        rc = attempts < 10 ? buf_add(out, &digit, 1) : buf_addf(out, "%u", attempts);
+    return rc ? rc : buf_add_str(out, STR("\r\n"));
+}
+
+static int add_timing(struct request *r, struct buf *out)
 {
     const struct attempt *a = &r->current->attempt;
-    const struct plan_candidate *c = a->ticket.candidate;
     uint64_t upstream = r->failed_us + (a->first_us ? a->first_us : event_clock_us()) - a->sent_us;
     uint64_t total = event_clock_us() - r->began_us, elsewhere = upstream + r->waited_us;
-    int rc = 0;
-    if (r->service->plan->conf->expose) {
-        rc = buf_add_str(out, STR("X-Gateway-Endpoint: "));
-        if (rc == 0)
-            rc = buf_add_str(out, str_of(c->target->conf->name));
-        if (rc == 0)
-            rc = buf_add_str(out, STR("\r\n"));
-    }
-    struct str model = r->route.resolved.len > 0 ? r->course.now->name : (struct str){0};
-    if (rc == 0 && model.len > 0) {
-        rc = buf_add_str(out, STR("X-Gateway-Model: "));
-        for (size_t i = 0; rc == 0 && i < model.len; i++) {
-            char byte = model.at[i]; /* the client's own words: no line breaks into our head */
-            rc = buf_add(out, byte >= 0x20 && byte < 0x7f ? &byte : "?", 1);
-        }
-        if (rc == 0)
-            rc = buf_add_str(out, STR("\r\n"));
-    }
-    if (rc == 0 && r->truncated > 0)
-        rc = buf_addf(out, "X-Gateway-Truncated: %u\r\n", r->truncated);
-    char attempts[2] = {(char)('0' + r->attempts / 10 % 10), (char)('0' + r->attempts % 10)};
-    if (rc == 0)
-        rc = buf_add_str(out, STR("X-Gateway-Attempts: "));
-    if (rc == 0)
-        rc = buf_add(out, attempts + (r->attempts < 10), r->attempts < 10 ? 1 : 2);
-    if (rc == 0)
-        rc = buf_add_str(out, STR("\r\nX-Gateway-Cache: off\r\nServer-Timing: gateway;dur="));
+    int rc = buf_add_str(out, STR("Server-Timing: gateway;dur="));
     if (rc == 0)
         rc = reply_add_ms(out, total > elsewhere ? total - elsewhere : 0);
     if (rc == 0)
@@ -146,6 +140,28 @@ static int add_gateway_headers(struct request *r, struct buf *out)
     return rc ? rc : buf_add_str(out, STR("\r\n"));
 }
 
+static int add_gateway_headers(struct request *r, struct buf *out)
+{
+    const struct plan_candidate *c = r->current->attempt.ticket.candidate;
+    int rc = 0;
+    if (r->service->plan->conf->expose) {
+        rc = buf_add_str(out, STR("X-Gateway-Endpoint: "));
+        if (rc == 0)
+            rc = buf_add_str(out, str_of(c->target->conf->name));
+        if (rc == 0)
+            rc = buf_add_str(out, STR("\r\n"));
+    }
+    if (rc == 0 && r->route.resolved.len > 0)
+        rc = add_model(out, r->course.now->name);
+    if (rc == 0 && r->truncated > 0)
+        rc = buf_addf(out, "X-Gateway-Truncated: %u\r\n", r->truncated);
+    if (rc == 0)
+        rc = add_attempts(out, r->attempts);
+    if (rc == 0)
+        rc = buf_add_str(out, STR("X-Gateway-Cache: off\r\n"));
+    return rc ? rc : add_timing(r, out);
+}
+
 int request_say_head(struct request *r, struct buf *out, size_t length)
 {
     const struct upstream_response *response = r->current->attempt.response;
@@ -154,7 +170,9 @@ int request_say_head(struct request *r, struct buf *out, size_t length)
         rc = headers_down(response->headers, response->header_count, out);
     if (rc == 0)
         rc = add_gateway_headers(r, out);
-    bool bodiless = response->status == 204 || response->status == 304;
+    /* The length of what a HEAD would have got is not known here, and none is better than a wrong one. */
+    bool head_only = str_eq(r->head->method, STR("HEAD"));
+    bool bodiless = head_only || response->status == 204 || response->status == 304;
     return rc ? rc : reply_end_head(out, bodiless ? REPLY_NO_BODY : length, r->keep_alive, r->head->minor);
 }
 

@@ -129,12 +129,3 @@ int survey_end(struct buf *json)
 {
     return buf_add_str(json, STR("}"));
 }
-
-int survey_make(struct gws_region *region, const struct plan_model *model, const struct pick_state *state,
-                const struct verdict *last, struct survey *survey, struct buf *json)
-{
-    int rc = survey_begin(survey, json);
-    if (rc == 0)
-        rc = survey_add(survey, json, region, model, state, last, false);
-    return rc ? rc : survey_end(json);
-}

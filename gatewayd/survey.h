@@ -29,8 +29,4 @@ int survey_add(struct survey *survey, struct buf *json, struct gws_region *regio
                const struct pick_state *state, const struct verdict *last, bool fallback);
 int survey_end(struct buf *json);
 
-/* All of it, of one model. */
-int survey_make(struct gws_region *region, const struct plan_model *model, const struct pick_state *state,
-                const struct verdict *last, struct survey *survey, struct buf *json);
-
 #endif

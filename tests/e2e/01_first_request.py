@@ -241,6 +241,17 @@ def test_other_methods(t):
         equal(bytes(r.body).decode(), "%s %s" % (method, path), "what the upstream said")
 
 
+def test_the_length_of_what_head_did_not_bring(t):
+    """A HEAD's Content-Length is that of a GET, which nobody knows here: none, rather than 0."""
+    up = t.upstream(lambda r, conn: answer(200, "all of a file", kind="text/plain")[:-len("all of a file")])
+    gw = t.gateway([endpoint("a", up)])
+    with gw.connect() as conn:
+        for _ in range(2):
+            conn.send(request("HEAD", "/v1/files/file-7"))
+            r = conn.read(method="HEAD")
+            equal((r.status, r.endpoint, r.header("content-length")), (200, "a", None), "the answer to HEAD")
+
+
 def test_pin_an_endpoint(t):
     gw = t.gateway([endpoint("a", t.sim("a")), endpoint("b", t.sim("b"), priority=2)])
     ok(gw.ask(), "a")

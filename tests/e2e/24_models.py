@@ -141,6 +141,16 @@ def test_tries_are_counted_for_each_model(t):
     equal(r.attempts, str(a.count + b.count + c.count), "X-Gateway-Attempts")
 
 
+def test_many_tries_are_counted(t):
+    a, b = t.sim("a", fault="500"), t.sim("b")
+    gw = t.gateway([endpoint("a", a), endpoint("b", b)],
+                   retry={"attempts": 100, "per_endpoint": 100, "base": "1ms", "max": "1ms", "jitter": "0%"},
+                   models={"m1": {"endpoints": ["a"], "fallback": ["m2"]}, "m2": {"endpoints": ["b"]}})
+    gw.order("breaker", "close", "a/m1")
+    r = answered(gw.ask("m1"), "b", "m2")
+    equal((a.count, r.attempts), (100, "101"), "X-Gateway-Attempts")
+
+
 def test_a_fallback_at_the_same_endpoint(t):
     """A 429 concerns one model there; what concerns the whole endpoint spares the second model the try."""
     sim = t.sim("a", fault="429/retry-after=60/model=m1")

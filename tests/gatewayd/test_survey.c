@@ -74,7 +74,9 @@ static const char *shown(struct scene *s)
 static const char *make(struct scene *s)
 {
     buf_clear(&s->json);
-    assert_int_equal(survey_make(s->region, s->m, &s->state, s->last, &s->survey, &s->json), 0);
+    assert_int_equal(survey_begin(&s->survey, &s->json), 0);
+    assert_int_equal(survey_add(&s->survey, &s->json, s->region, s->m, &s->state, s->last, false), 0);
+    assert_int_equal(survey_end(&s->json), 0);
     return shown(s);
 }
 

@@ -107,6 +107,10 @@ static void settle_bulkhead(struct gws_region *region, const struct plan_target 
 static struct effect effect_of(struct verdict verdict, bool loss_known)
 {
     struct effect effect = effects[verdict.class];
+    /* A limit that says how long is obeyed to the ms. To count it against the endpoint as well would take a healthy one
+     * out because it is used to its limit, and then its peers, who would get its load. */
+    if (verdict.class == CLASS_RATE && verdict.wait_ms > 0)
+        effect.pair = GWS_NEUTRAL;
     if (verdict.class == CLASS_OVERLOAD && verdict.status == 429) /* "slow_down": no failure, but a refusal */
         effect.pair = GWS_THROTTLED;
     if (loss_known && effect.endpoint == GWS_FAILED)

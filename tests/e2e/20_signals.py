@@ -54,7 +54,7 @@ def test_holysheep(t):
         Row("a spike: nothing left", rate(42), 429, holysheep(), window(0, EPOCH + 42)),
         Row("a Reset that is past", rate(), 429, holysheep(), window(7, EPOCH - 1)),
         Row("no wait at all", rate(), 429, holysheep()),
-        Row("no wait, and nothing left", rate(4), 429, holysheep(), {"X-RateLimit-Remaining": 0}),
+        Row("no wait, and nothing left", rate(4, named=False), 429, holysheep(), {"X-RateLimit-Remaining": 0}),
         Row("quota_exceeded", quota(), 429, holysheep(code="quota_exceeded", kind="quota")),
         Row("quota_exceeded and until when", quota(3600), 429, holysheep(code="quota_exceeded", retry_after=3600)),
         Row("tokens_limit_exceeded in a 200", quota(), 200,

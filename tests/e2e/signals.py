@@ -25,9 +25,11 @@ PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages", "respons
 Outcome = collections.namedtuple("Outcome", "name cause kind wait counted who")
 
 
-def rate(wait=RATE):
-    """A limit of rate: this model on this endpoint cools."""
-    return Outcome("rate", "rate" if wait else None, "model", wait, (0, 1), "second")
+def rate(wait=None, named=True):
+    """A limit of rate: this model on this endpoint cools; one that names no wait counts in its breaker's window."""
+    counted = (0, 0) if named and wait else (0, 1)
+    wait = RATE if wait is None else wait
+    return Outcome("rate", "rate" if wait else None, "model", wait, counted, "second")
 
 
 def quota(wait=QUOTA):

@@ -470,6 +470,25 @@ static void settles_waits(void **state)
     }
 }
 
+/* A limit with a wait is obeyed and no more: an endpoint used to its limit is well. One without is also counted. */
+static void counts_limits_without_a_wait(void **state)
+{
+    struct admission a;
+
+    (void)state;
+    begin(&a);
+    for (unsigned i = 0; i < 4; i++) {
+        struct ticket ticket = {0};
+        take(&a, &ticket);
+        admit_settle(a.region, &ticket, (struct verdict){CLASS_RATE, i < 2 ? 1 : GWS_NO_WAIT, 429}, false);
+        admit_release(a.region, &ticket);
+        assert_int_equal(gws_window_read(a.region, a.c->pair_row, gws_clock_ms(a.region)).failed, i < 2 ? 0 : i - 1);
+        gws_cooldown_clear(a.region, a.c->pair_row, gws_clock_ms(a.region), 0);
+    }
+    assert_int_equal(breaker(&a, a.c->pair_row).failures, 0);
+    end(&a);
+}
+
 /* Whoever uses the credential that was refused, and nobody else of the account. */
 static void cools_a_refused_credential(void **state)
 {
@@ -655,6 +674,7 @@ int main(void)
         cmocka_unit_test(settles_each_class),
         cmocka_unit_test(settles_waits),
         cmocka_unit_test(trips),
+        cmocka_unit_test(counts_limits_without_a_wait),
         cmocka_unit_test(cools_a_refused_credential),
         cmocka_unit_test(settles_streams_at_their_end),
         cmocka_unit_test(leaves_the_operators_word),

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "gatewayd/hook.h"
 #include "gatewayd/log.h"
 #include "gatewayd/upstream.h"
 #include "libshm/breaker.h"
@@ -13,6 +14,9 @@
  * whether real requests succeed. A failing one counts as a failure. 401 and 404 pass: the endpoint is there and
  * answers.
  */
+
+/* How long undelivered hooks may hold up an end that somebody waits for, and one that nobody does. */
+enum { STOP_MS = 2000, RETIRE_MS = 30000 };
 
 struct probe {
     const struct plan_target *target;
@@ -25,6 +29,7 @@ struct probe {
 static struct steward {
     struct process *process;
     struct upstream *upstream;
+    struct hooks *hooks;
     struct probe *probes;
     uint32_t count;
 } self;
@@ -104,16 +109,35 @@ static void too_late(struct event_timer *timer)
     conclude(probe, false);
 }
 
+static void stop_probes(void)
+{
+    for (uint32_t i = 0; i < self.count; i++) {
+        upstream_cancel(self.probes[i].transfer);
+        self.probes[i].transfer = NULL;
+        event_timer_stop(&self.probes[i].next);
+        event_timer_stop(&self.probes[i].limit);
+    }
+}
+
+static void leave(void)
+{
+    process_exit(self.process);
+}
+
 static void ending(struct process *process, enum process_end how)
 {
-    (void)how;
-    process_exit(process);
+    stop_probes();
+    if (how == PROCESS_QUIT)
+        process_exit(process);
+    else
+        hook_finish(self.hooks, how == PROCESS_DRAIN_STOP ? STOP_MS : RETIRE_MS, leave);
 }
 
 static void before_sleep(void *owner)
 {
     (void)owner;
     upstream_turn(self.upstream);
+    hook_turn(self.hooks);
 }
 
 static int start(void)
@@ -121,7 +145,7 @@ static int start(void)
     struct process *p = self.process;
     self.upstream = upstream_new(&p->loop, p->plan);
     self.probes = calloc(p->plan->target_count, sizeof *self.probes);
-    if (!self.upstream || !self.probes)
+    if (!self.upstream || !self.probes || hook_open(&self.hooks, p) != 0)
         return -1;
     p->ending = ending;
     event_loop_before_sleep(&p->loop, before_sleep, &self);
@@ -149,11 +173,8 @@ int steward_main(struct process *process)
         process_run(process);
     else
         log_error("cannot start: out of memory");
-    for (uint32_t i = 0; i < self.count; i++) {
-        upstream_cancel(self.probes[i].transfer);
-        event_timer_stop(&self.probes[i].next);
-        event_timer_stop(&self.probes[i].limit);
-    }
+    stop_probes();
+    hook_close(self.hooks);
     upstream_free(self.upstream);
     free(self.probes);
     process_fini(process);

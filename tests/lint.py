@@ -20,7 +20,7 @@ LAYERS = [
     (False, "master"),
     (False, "children"),
     (False, "worker steward"),
-    (False, "conn"),
+    (False, "conn hook"),
     (False, "request"),
     (False, "survey account attempt course"),
     (False, "pick"),

@@ -1,20 +1,19 @@
 #include "gatewayd/account.h"
 
+#include <stdio.h>
 #include <sys/time.h>
 #include <time.h>
 
+#include "gatewayd/account_text.h"
 #include "gatewayd/log.h"
 #include "gatewayd/reply.h"
 
 /* The line is composed in a buffer that stays with the process, so that logging a request allocates nothing. */
 
-/* Whoever asks for a model with a name of a megabyte must not get out of the log by it. */
-enum { TEXT_MAX = 1024 };
-
 static int add_text(struct buf *line, const char *name, struct str value)
 {
-    if (value.len > TEXT_MAX)
-        value.len = TEXT_MAX;
+    if (value.len > ACCOUNT_TEXT_MAX)
+        value.len = ACCOUNT_TEXT_MAX;
     int rc = buf_addf(line, ",\"%s\":", name);
     if (rc == 0 && !value.at)
         return buf_add_str(line, STR("null"));
@@ -25,15 +24,15 @@ static int add_text(struct buf *line, const char *name, struct str value)
     return rc ? rc : buf_add_str(line, STR("\""));
 }
 
-static int add_time(struct buf *line)
+/* "2026-01-31T12:00:00.123Z" */
+static void put_time(char out[40])
 {
     struct timeval now;
     struct tm tm;
     gettimeofday(&now, NULL);
     gmtime_r(&now.tv_sec, &tm);
-    char text[32];
-    size_t len = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
-    return buf_addf(line, "{\"time\":\"%.*s.%03dZ\"", (int)len, text, (int)(now.tv_usec / 1000));
+    size_t len = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(out + len, 8, ".%03dZ", (int)(now.tv_usec / 1000));
 }
 
 static int add_tries(struct buf *line, const struct account_record *r)
@@ -65,46 +64,54 @@ static int add_ms(struct buf *line, const char *name, uint64_t us)
     return rc ? rc : reply_add_ms(line, us);
 }
 
+static int add_object(struct buf *out, const struct account_record *r, const char *when)
+{
+    int rc = buf_addf(out, "{\"time\":\"%s\"", when);
+    if (rc == 0)
+        rc = add_text(out, "id", r->id);
+    if (rc == 0)
+        rc = add_text(out, "traceparent", r->traceparent);
+    if (rc == 0)
+        rc = add_text(out, "client", STR("anonymous"));
+    if (rc == 0)
+        rc = add_text(out, "method", r->method);
+    if (rc == 0)
+        rc = add_text(out, "path", r->path);
+    if (rc == 0)
+        rc = add_text(out, "model_asked", r->model_asked);
+    if (rc == 0)
+        rc = add_text(out, "model_answered", r->model_answered);
+    if (rc == 0)
+        rc = add_text(out, "endpoint", str_of(r->endpoint));
+    if (rc == 0)
+        rc = add_tries(out, r);
+    if (rc == 0)
+        rc = buf_addf(out, ",\"status\":%d,\"bytes\":%llu,\"events\":%llu,\"cache\":\"off\"", r->status,
+                      (unsigned long long)r->bytes, (unsigned long long)r->events);
+    if (rc == 0)
+        rc = add_usage(out, &r->usage);
+    if (rc == 0)
+        rc = add_ms(out, "wait_ms", r->wait_us);
+    if (rc == 0)
+        rc = add_ms(out, "upstream_ms", r->upstream_us);
+    if (rc == 0)
+        rc = add_ms(out, "overhead_ms", r->overhead_us);
+    if (rc == 0)
+        rc = add_ms(out, "total_ms", r->total_us);
+    if (rc == 0)
+        rc = add_text(out, "end", str_of(r->end));
+    return rc ? rc : buf_add_str(out, STR("}\n"));
+}
+
 void account_log(const struct account_record *r)
 {
     static struct buf line;
+    char when[40];
     if (!log_access_enabled())
         return;
     buf_clear(&line);
-    int rc = add_time(&line);
-    if (rc == 0)
-        rc = add_text(&line, "id", r->id);
-    if (rc == 0)
-        rc = add_text(&line, "client", STR("anonymous"));
-    if (rc == 0)
-        rc = add_text(&line, "method", r->method);
-    if (rc == 0)
-        rc = add_text(&line, "path", r->path);
-    if (rc == 0)
-        rc = add_text(&line, "model_asked", r->model_asked);
-    if (rc == 0)
-        rc = add_text(&line, "model_answered", r->model_answered);
-    if (rc == 0)
-        rc = add_text(&line, "endpoint", str_of(r->endpoint));
-    if (rc == 0)
-        rc = add_tries(&line, r);
-    if (rc == 0)
-        rc = buf_addf(&line, ",\"status\":%d,\"bytes\":%llu,\"events\":%llu,\"cache\":\"off\"", r->status,
-                      (unsigned long long)r->bytes, (unsigned long long)r->events);
-    if (rc == 0)
-        rc = add_usage(&line, &r->usage);
-    if (rc == 0)
-        rc = add_ms(&line, "wait_ms", r->wait_us);
-    if (rc == 0)
-        rc = add_ms(&line, "upstream_ms", r->upstream_us);
-    if (rc == 0)
-        rc = add_ms(&line, "overhead_ms", r->overhead_us);
-    if (rc == 0)
-        rc = add_ms(&line, "total_ms", r->total_us);
-    if (rc == 0)
-        rc = add_text(&line, "end", str_of(r->end));
-    if (rc == 0)
-        rc = buf_add_str(&line, STR("}\n"));
+    put_time(when);
+    int rc = log_is_json() ? add_object(&line, r, when) : account_text(&line, r, when);
     if (rc == 0)
         log_access_write(buf_str(&line));
 }

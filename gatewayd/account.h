@@ -7,7 +7,8 @@
 #include "gatewayd/classify.h"
 #include "gatewayd/usage.h"
 
-enum { ACCOUNT_TRIES = 8 };
+/* Whoever asks for a model with a name of a megabyte must not get out of the log by it. */
+enum { ACCOUNT_TRIES = 8, ACCOUNT_TEXT_MAX = 1024 };
 
 struct account_try {
     const char *endpoint;
@@ -17,6 +18,7 @@ struct account_try {
 
 struct account_record {
     struct str id;
+    struct str traceparent; /* as the client sent it; .at NULL: it did not */
     struct str method;
     struct str path;
     struct str model_asked;
@@ -32,6 +34,7 @@ struct account_record {
     const char *end; /* why it ended: "done", "client left", "cut", … */
 };
 
+/* In the format of the log: JSON, or text. */
 void account_log(const struct account_record *record);
 
 #endif

@@ -48,6 +48,7 @@ static bool as_json;
 static char role[32] = "gatewayd";
 static struct repeat repeats[FORMATS];
 static bool any_held;
+static unsigned unwritten; /* lines, because nobody reads what is written */
 
 static int64_t clock_ms(clockid_t clock)
 {
@@ -72,6 +73,11 @@ void log_setup(enum log_level least, bool json, const char *who)
     as_json = json;
     snprintf(role, sizeof(role), "%s", who);
     ignore_sigpipe();
+}
+
+bool log_is_json(void)
+{
+    return as_json;
 }
 
 /* "2026-01-31T12:00:00.123Z" */
@@ -106,12 +112,28 @@ static size_t put_text(char *out, size_t room, const char *text)
     return n;
 }
 
-static void write_line(enum log_level level, const char *message)
+/* Whoever was to read standard error may have stalled, and no worker waits for that. A line is no longer than what a
+ * pipe that is ready takes at once. */
+static bool put_line(const char *line, size_t len)
+{
+    struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+    ssize_t n;
+
+    if (poll(&ready, 1, 0) == 0)
+        return false;
+    do
+        n = write(STDERR_FILENO, line, len);
+    while (n < 0 && errno == EINTR);
+    return true;
+}
+
+/* The line's length, with its newline. */
+static size_t make_line(char *line, size_t size, enum log_level level, const char *message)
 {
     static const char *const upper[] = {"DEBUG", "INFO", "WARN", "ERROR"};
     static const char *const lower[] = {"debug", "info", "warn", "error"};
-    char line[LINE_MAX_BYTES], when[32];
-    const size_t room = sizeof(line) - 3; /* for what ends a line */
+    char when[32];
+    const size_t room = size - 3; /* for what ends a line */
     size_t len;
 
     put_time(when);
@@ -127,8 +149,20 @@ static void write_line(enum log_level level, const char *message)
         len += put_text(line + len, room - len, message);
     }
     line[len++] = '\n';
-    while (write(STDERR_FILENO, line, len) < 0 && errno == EINTR)
-        ;
+    return len;
+}
+
+static void write_line(enum log_level level, const char *message)
+{
+    char line[LINE_MAX_BYTES], missing[64];
+
+    if (unwritten > 0) {
+        snprintf(missing, sizeof(missing), "%u lines were lost: nobody read them", unwritten);
+        if (put_line(line, make_line(line, sizeof(line), LOG_WARN_LEVEL, missing)))
+            unwritten = 0;
+    }
+    if (!put_line(line, make_line(line, sizeof(line), level, message)))
+        unwritten++;
 }
 
 static void tell_held(struct repeat *r)

@@ -368,6 +368,7 @@ static void log_end(struct request *r)
     uint64_t total = now - r->began_us, elsewhere = upstream + r->waited_us;
     struct account_record record = {
         .id = r->id,
+        .traceparent = http_header_find(r->head->headers, r->head->header_count, STR("traceparent")),
         .method = r->head->method,
         .path = r->head->path,
         .model_asked = r->route.asked,

@@ -168,6 +168,8 @@ int steward_main(struct process *process)
     int rc = process_enter(process);
     if (rc != 0)
         return rc;
+    /* It logs no requests: the file that is open for that would be kept from being freed after a rotation. */
+    log_access_open("off");
     rc = start();
     if (rc == 0)
         process_run(process);

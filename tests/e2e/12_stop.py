@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 
@@ -151,6 +152,33 @@ def test_sigusr1_reopens_the_access_log(t):
     wait_until(lambda: {"after-%d" % n for n in range(30)} <= {line["id"] for line in lines(gw.access_path)}, 5,
                "the new file gets every line")
     assert not any(line["id"].startswith("after-") for line in lines(moved)), "the old file still gets lines"
+    for pid in [gw.master] + descendants(gw.master):
+        held = [os.readlink(entry.path) for entry in os.scandir("/proc/%d/fd" % pid)]
+        assert moved not in held, "process %d keeps the old file open" % pid
+
+
+def test_the_access_log_as_text(t):
+    gw = t.gateway([endpoint("a", t.sim("a", fault="429#1")), endpoint("b", t.sim("b"), priority=2)],
+                   log={"format": "text"})
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    ok(gw.ask("gpt-\"x", headers={"X-Request-Id": "mine", "traceparent": trace}), "b")
+    gw.stop()
+    with open(gw.access_path) as file:
+        lines = file.read().splitlines()
+    equal(len(lines), 1, "lines")
+    assert re.match(r'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z anonymous "POST /v1/chat/completions" 200 \d+ '
+                    r'model="gpt-\\"x" answered=".*" endpoint="b" attempts=2 \[a rate 429, b ok 200\] '
+                    r'tokens=\d+/\d+ wait=0\.000 upstream=\d+\.\d+ overhead=\d+\.\d+ total=\d+\.\d+ id="mine" '
+                    r'trace="%s" end="done"$' % trace, lines[0]), lines[0]
+    assert " INFO master: " in gw.log, "the other log is not text: %s" % gw.log
+
+
+def test_a_trace_is_in_the_access_log(t):
+    gw = t.gateway([endpoint("a", t.sim("a"))])
+    ok(gw.ask(headers={"traceparent": "00-1-2-01"}))
+    ok(gw.ask())
+    gw.stop()
+    equal([line["traceparent"] for line in gw.access], ["00-1-2-01", None], "traceparent")
 
 
 def test_access_log_off(t):

@@ -28,6 +28,7 @@ static int open_log(void **state)
     if (fd < 0)
         return -1;
     close(fd);
+    log_setup(LOG_INFO_LEVEL, true, "test");
     return log_access_open(path);
 }
 
@@ -56,9 +57,9 @@ static struct str logged(void)
 /* One line, and that one object with every name once. */
 static struct str logged_object(void)
 {
-    static const char *const names[] = {"time", "id", "client", "method", "path", "model_asked", "model_answered",
-                                        "endpoint", "attempts", "status", "bytes", "events", "cache", "tokens",
-                                        "wait_ms", "upstream_ms", "overhead_ms", "total_ms", "end"};
+    static const char *const names[] = {"time", "id", "traceparent", "client", "method", "path", "model_asked",
+                                        "model_answered", "endpoint", "attempts", "status", "bytes", "events", "cache",
+                                        "tokens", "wait_ms", "upstream_ms", "overhead_ms", "total_ms", "end"};
     struct json_value values[sizeof names / sizeof *names];
     struct str line = logged();
     const char *why = "";
@@ -78,6 +79,7 @@ static struct account_record example(void)
 {
     return (struct account_record){
         .id = STR("req_1"),
+        .traceparent = STR("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         .method = STR("POST"),
         .path = STR("/v1/chat/completions"),
         .model_asked = STR("latest"),
@@ -105,7 +107,8 @@ static void writes_all_that_is_known(void **state)
     account_log(&r);
     struct str line = logged_object();
     static const char rest[] =
-        "\"id\":\"req_1\",\"client\":\"anonymous\",\"method\":\"POST\",\"path\":\"/v1/chat/completions\","
+        "\"id\":\"req_1\",\"traceparent\":\"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\","
+        "\"client\":\"anonymous\",\"method\":\"POST\",\"path\":\"/v1/chat/completions\","
         "\"model_asked\":\"latest\",\"model_answered\":\"gpt-4.1\",\"endpoint\":\"us-east\",\"attempts\":["
         "{\"endpoint\":\"eu-west\",\"outcome\":\"rate\",\"status\":429},"
         "{\"endpoint\":\"us-east\",\"outcome\":\"ok\",\"status\":200}],"
@@ -129,6 +132,7 @@ static void writes_null_for_what_is_not(void **state)
     (void)state;
     account_log(&r);
     struct str line = logged_object();
+    assert_int_equal(json_path(line, "traceparent").type, JSON_NULL);
     assert_int_equal(json_path(line, "model_asked").type, JSON_NULL);
     assert_int_equal(json_path(line, "model_answered").type, JSON_NULL);
     assert_int_equal(json_path(line, "endpoint").type, JSON_NULL);

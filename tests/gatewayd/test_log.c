@@ -101,6 +101,25 @@ static void writes_text_lines(void **state)
                                   "2026-01-01T00:00:00.007Z ERROR worker 3: two\n");
 }
 
+/* No request waits for whoever reads the log. */
+static void loses_lines_that_nobody_reads(void **state)
+{
+    unsigned sent = 0;
+
+    (void)state;
+    for (; sent < 3000; sent++) {
+        now.tv_sec++; /* not one of them is held back as a repetition */
+        log_warn("line %u of the many that a pipe has room for", sent);
+    }
+    unsigned got = (unsigned)lines_in(logged()), lost = 0;
+    assert_in_range(got, 100, sent - 1);
+    log_warn("somebody reads again");
+    assert_int_equal(sscanf(strstr(logged(), "worker 3: ") + 10, "%u lines were lost: nobody read them\n", &lost), 1);
+    assert_int_equal(got + lost, sent);
+    assert_non_null(strstr(text, ": somebody reads again\n"));
+    assert_int_equal(lines_in(text), 2);
+}
+
 static void writes_json_lines(void **state)
 {
     (void)state;
@@ -585,6 +604,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         LOG_TEST(writes_text_lines),
+        LOG_TEST(loses_lines_that_nobody_reads),
         LOG_TEST(writes_json_lines),
         LOG_TEST(keeps_messages_on_one_line),
         LOG_TEST(leaves_out_lower_levels),

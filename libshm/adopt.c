@@ -12,6 +12,7 @@
 #include "libshm/breaker.h"
 #include "libshm/clock.h"
 #include "libshm/cooldown.h"
+#include "libshm/evidence.h"
 #include "libshm/slot.h"
 #include "libshm/stat.h"
 #include "libshm/window.h"
@@ -43,6 +44,10 @@ static void forget_times(struct gws_region *region)
         word_store_relaxed(&region->slots[slot].event_head, 0);
         for (uint32_t endpoint = 0; endpoint < region->dims.endpoints; endpoint++)
             word_store_relaxed(&stats_of(region, slot, endpoint)[GWS_STAT_LAST_OK], 0);
+    }
+    for (uint32_t row = 0; row < region->dims.domains; row++) {
+        gws_evidence_clear(region, row);
+        word_store_relaxed(&region->domains[row].answered, 0);
     }
     memset((void *)region->events, 0,
            (size_t)region->dims.slots * region->dims.events * sizeof(struct gws_event_row));

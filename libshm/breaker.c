@@ -19,6 +19,20 @@ static bool is_closed(uint64_t word)
     return word >> 62 == GWS_CLOSED;
 }
 
+/* One swap, with its event; whoever made the breaker go over to another mode counts that. Dying in between loses the
+ * event and the count, as every change may. */
+static bool change(struct gws_region *region, uint32_t row, uint64_t *old, uint64_t new, uint32_t who, uint64_t now)
+{
+    struct gws_domain_row *domain = &region->domains[row];
+    uint64_t before = *old;
+
+    if (!word_change(region, &domain->breaker, old, new, GWS_EVENT_BREAKER, row, who, now))
+        return false;
+    if (before >> 62 != new >> 62)
+        word_add_shared(&domain->transitions[new >> 62], 1);
+    return true;
+}
+
 int gws_breaker_permit(struct gws_region *region, uint32_t row, const struct gws_breaker_rules *rules, uint64_t now,
                        struct gws_permit *permit, uint64_t *retry_at)
 {
@@ -40,7 +54,7 @@ int gws_breaker_permit(struct gws_region *region, uint32_t row, const struct gws
             return result;
         if (!may_change(region))
             return GWS_DENIED;
-        if (word_change(region, &domain->breaker, &old, new, GWS_EVENT_BREAKER, row, GWS_BY_GATEWAY, now))
+        if (change(region, row, &old, new, GWS_BY_GATEWAY, now))
             return result;
     }
 }
@@ -139,7 +153,7 @@ void gws_breaker_report(struct gws_region *region, uint32_t row, const struct gw
         new = judge(region, row, old, rules, permit, outcome, now, min_open_ms, rnd);
         if (new == old)
             return;
-    } while (!word_change(region, &domain->breaker, &old, new, GWS_EVENT_BREAKER, row, GWS_BY_GATEWAY, now));
+    } while (!change(region, row, &old, new, GWS_BY_GATEWAY, now));
 }
 
 /* A deadline that shrinks takes a new generation with it, as every such change does. */
@@ -156,8 +170,8 @@ void gws_breaker_advance(struct gws_region *region, uint32_t row, uint64_t now)
         p = breaker_parts(old);
         if (p.mode != GWS_OPEN || now >= p.t)
             return;
-    } while (!word_change(region, &domain->breaker, &old, breaker_join(GWS_OPEN, p.gen + 1, p.level, p.aux, now),
-                          GWS_EVENT_BREAKER, row, GWS_BY_GATEWAY, now));
+    } while (!change(region, row, &old, breaker_join(GWS_OPEN, p.gen + 1, p.level, p.aux, now),
+                     GWS_BY_GATEWAY, now));
 }
 
 void gws_breaker_probe_failed(struct gws_region *region, uint32_t row, const struct gws_breaker_rules *rules,
@@ -177,7 +191,7 @@ void gws_breaker_probe_failed(struct gws_region *region, uint32_t row, const str
         new = gws_breaker_step_report(old, rules, (struct gws_permit){.gen = (uint16_t)p.gen}, GWS_FAILED, now, 0, rnd);
         if (new == old)
             return;
-    } while (!word_change(region, &domain->breaker, &old, new, GWS_EVENT_BREAKER, row, GWS_BY_GATEWAY, now));
+    } while (!change(region, row, &old, new, GWS_BY_GATEWAY, now));
 }
 
 /* The operator's moves differ in nothing but the word they leave. */
@@ -203,7 +217,7 @@ static void obey(struct gws_region *region, uint32_t row, struct order order, ui
         if (order.only_forced && p.mode != GWS_FORCED)
             return;
         new = breaker_join(order.mode, p.gen + 1, order.forget_level ? 0 : p.level, order.aux, order.t);
-    } while (!word_change(region, &domain->breaker, &old, new, GWS_EVENT_BREAKER, row, who, now));
+    } while (!change(region, row, &old, new, who, now));
 }
 
 void gws_breaker_reset(struct gws_region *region, uint32_t row, uint64_t now, uint32_t who)
@@ -244,6 +258,6 @@ bool breaker_restore(struct gws_region *region, uint32_t row, const struct break
     old = word_load(&domain->breaker);
     do
         new = breaker_join(parts->mode, breaker_parts(old).gen + 1, parts->level, parts->aux, parts->t);
-    while (!word_change(region, &domain->breaker, &old, new, GWS_EVENT_BREAKER, row, GWS_BY_GATEWAY, now));
+    while (!change(region, row, &old, new, GWS_BY_GATEWAY, now));
     return true;
 }

@@ -1,5 +1,5 @@
 /*
- * The check of the tables: names, and the words of domains, limits, quotas, models and histograms.
+ * The check of the tables: names, and the words of domains, limits, quotas and models, and the evidence.
  */
 
 #include "libshm/check_rows.h"
@@ -75,9 +75,28 @@ static void check_domain(struct check *c, uint32_t row)
         check_fault(c, "domains", &domain->order, 8, "row %" PRIu32 ": an order that nobody can give", row);
     if (word_load(&domain->adapt) != 0 && word_load(&domain->adapt) >> 36 == 0)
         check_fault(c, "domains", &domain->adapt, 8, "row %" PRIu32 ": an adaptive limit of nothing", row);
+    if (after(c, word_load(&domain->answered)) > YEAR_MS)
+        check_fault(c, "domains", &domain->answered, 8, "row %" PRIu32 ": it answered at a time to come", row);
     check_zero(c, "domains", domain->later_decision, sizeof(domain->later_decision));
     check_zero(c, "domains", domain->pad_ticket, sizeof(domain->pad_ticket));
     check_zero(c, "domains", domain->pad_answer, sizeof(domain->pad_answer));
+}
+
+/* One that is held is left alone: it may be being written, or its writer died, and neither is a fault. */
+static void check_evidence(struct check *c, uint32_t row)
+{
+    const struct gws_evidence_row *record = &c->region->evidence[row];
+    uint64_t claim = word_load(&record->claim);
+
+    if (claim >> 55 > c->region->dims.slots)
+        check_fault(c, "evidence", record, 8, "row %" PRIu32 ": claimed by slot %" PRIu64 ", which there is not", row,
+                    (claim >> 55) - 1);
+    else if (claim != 0 && (claim & 1) == 0 && (word_load(&record->outcomes) & 0xff) == 0 &&
+             word_load(&record->claim) == claim)
+        check_fault(c, "evidence", record, 8, "row %" PRIu32 ": a failure without an outcome", row);
+    if (after(c, word_load(&record->at)) > YEAR_MS)
+        check_fault(c, "evidence", &record->at, 8, "row %" PRIu32 ": a failure at a time to come", row);
+    check_zero(c, "evidence", record->pad_evidence, sizeof(record->pad_evidence));
 }
 
 static void check_limit(struct check *c, uint32_t row)
@@ -113,8 +132,10 @@ void check_rows(struct check *c)
 {
     const struct gws_region *region = c->region;
 
-    for (uint32_t row = 0; row < region->dims.domains; row++)
+    for (uint32_t row = 0; row < region->dims.domains; row++) {
         check_domain(c, row);
+        check_evidence(c, row);
+    }
     for (uint32_t row = 0; row < region->dims.limits; row++)
         check_limit(c, row);
     for (uint32_t row = 0; row < region->dims.quotas; row++)

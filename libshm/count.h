@@ -18,6 +18,11 @@ enum gws_count {
     GWS_COUNT_HEDGES_WON,
     GWS_COUNT_DROPPED,         /* events that were no JSON, and were left out */
     GWS_COUNT_QUEUE_FULL,      /* requests that found no room to wait */
+    GWS_COUNT_ANSWERED_2XX,    /* what clients got, by the status they were sent */
+    GWS_COUNT_ANSWERED_3XX,
+    GWS_COUNT_ANSWERED_4XX,
+    GWS_COUNT_ANSWERED_5XX,    /* or an answer that broke off: its client was told so in its last event */
+    GWS_COUNT_ABORTED,         /* the client left, or did not read */
     GWS_COUNTS
 };
 

@@ -7,7 +7,7 @@
 
 #include "libshm/latency.h"
 
-#include "libshm/word.h"
+#include "libshm/histogram.h"
 
 enum { LINEAR = 8, OCTAVE_BITS = 3, TOP_BIT = 23, UNITS_PER_MS = 16, US_PER_MS = 1000, WHOLE = 10000 };
 
@@ -89,35 +89,12 @@ uint64_t gws_latency_bucket_end(uint32_t bucket)
     return bucket >= GWS_LATENCY_BUCKETS - 1 ? UINT64_MAX : bucket_begin(bucket + 1);
 }
 
-/* The line is the caller's own, so a plain load and store will do. A full bucket stays full: fifty days of a thousand
- * equal samples a second. */
 void gws_latency_count(struct gws_region *region, uint32_t endpoint, enum gws_latency_kind kind, uint64_t us)
 {
-    uint32_t bucket = gws_latency_bucket(us);
-    int shift = bucket % 2 == 0 ? 0 : 32;
-    struct gws_histogram *own;
-    uint64_t word;
-
     if (endpoint >= region->dims.endpoints || slot_at(region, region->slot) == NULL || !may_change(region) ||
         (unsigned)kind >= GWS_HISTOGRAMS)
         return;
-    own = &histograms_of(region, (uint32_t)region->slot, endpoint)[kind];
-    word = word_load_relaxed(&own->pairs[bucket / 2]);
-    if ((uint32_t)(word >> shift) == UINT32_MAX)
-        return;
-    word_store_relaxed(&own->pairs[bucket / 2], word + (UINT64_C(1) << shift));
-    word_add_own(&own->sum_us, us);
-}
-
-static void add_slot(const struct gws_histogram *from, struct gws_latency_counts *out)
-{
-    for (uint32_t i = 0; i < GWS_LATENCY_BUCKETS / 2; i++) {
-        uint64_t word = word_load_relaxed(&from->pairs[i]);
-        out->buckets[2 * i] += (uint32_t)word;
-        out->buckets[2 * i + 1] += word >> 32;
-        out->count += (uint32_t)word + (word >> 32);
-    }
-    out->sum_us += word_load_relaxed(&from->sum_us);
+    histogram_count(&histograms_of(region, (uint32_t)region->slot, endpoint)[kind], us);
 }
 
 void gws_latency_read(const struct gws_region *region, uint32_t endpoint, enum gws_latency_kind kind,
@@ -129,9 +106,9 @@ void gws_latency_read(const struct gws_region *region, uint32_t endpoint, enum g
     if (endpoint >= region->dims.endpoints || (unsigned)kind >= GWS_HISTOGRAMS)
         return;
     for (uint32_t slot = 0; slot < runs.own_end; slot++)
-        add_slot(&histograms_of(region, slot, endpoint)[kind], out);
+        histogram_add(&histograms_of(region, slot, endpoint)[kind], out);
     for (uint32_t slot = runs.guest_begin; slot < runs.guest_end; slot++)
-        add_slot(&histograms_of(region, slot, endpoint)[kind], out);
+        histogram_add(&histograms_of(region, slot, endpoint)[kind], out);
 }
 
 /* A reading that is smaller than the one before is of a row that changed hands: it began afresh. */

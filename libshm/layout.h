@@ -22,10 +22,13 @@ enum {
     GWS_PAGE = 4096,
     GWS_GAUGES_PER_LINE = 8,
     GWS_STATS_PER_LINE = 8,
-    GWS_COUNTS_PER_SLOT = 12,
-    GWS_TEXT_WORDS = 16, /* a name of up to 127 bytes and its end, held in words */
-    GWS_TALLY_ROWS = 8,  /* gauges of the gateway as a whole; see budget.h */
-    GWS_HISTOGRAMS = 2   /* first token and total; see latency.h */
+    GWS_COUNTS_PER_SLOT = 14,
+    GWS_SERIES_PER_LINE = 8,
+    GWS_TEXT_WORDS = 16,     /* a name of up to 127 bytes and its end, held in words */
+    GWS_EVIDENCE_WORDS = 15, /* what an upstream said, cut */
+    GWS_TALLY_ROWS = 8,      /* gauges of the gateway as a whole; see budget.h */
+    GWS_HISTOGRAMS = 2,      /* first token and total; see latency.h */
+    GWS_DISTRIBUTIONS = 2    /* of the gateway as a whole; see measure.h */
 };
 
 /* Tables: F(struct, type, name, offset) is one field, A(struct, type, name, count, offset) an array. */
@@ -71,26 +74,29 @@ enum {
     F(s, gws_word, accepted, 72)                                                                                       \
     F(s, gws_word, requests, 80)                                                                                       \
     A(s, uint64_t, pad_counters, 5, 88)                                                                                \
-    A(s, gws_word, counts, 12, 128) /* of the gateway as a whole; see count.h */                                       \
-    A(s, uint64_t, later_slot, 4, 224)
+    A(s, gws_word, counts, 14, 128) /* of the gateway as a whole; see count.h */                                       \
+    A(s, uint64_t, later_slot, 2, 240)
 
 #define GWS_DOMAIN_ROW(F, A, s)                                                                                        \
     F(s, gws_word, breaker, 0)                                                                                         \
     F(s, gws_word, cooldown, 8)                                                                                        \
     F(s, gws_word, order, 16)                                                                                          \
-    A(s, uint64_t, later_decision, 5, 24)                                                                              \
+    A(s, gws_word, transitions, 4, 24) /* of the breaker, to each mode; see series.h */                                \
+    A(s, uint64_t, later_decision, 1, 56)                                                                              \
     F(s, gws_word, ticket, 64)                                                                                         \
     A(s, uint64_t, pad_ticket, 7, 72)                                                                                  \
     F(s, gws_word, latency, 128)   /* ewma_us 32 | stamp_ms 32 */                                                      \
     F(s, gws_word, adapt, 136)     /* limit in 1/4096 28 | last_cut_ms 36 */                                           \
     A(s, gws_word, window, 10, 144) /* epoch 16 | slow 16 | failed 16 | total 16, one per 6 s */                       \
-    A(s, uint64_t, pad_answer, 4, 224)
+    F(s, gws_word, answered, 224) /* when it last answered well, region ms; see series.h */                            \
+    A(s, uint64_t, pad_answer, 3, 232)
 
 #define GWS_LIMIT_ROW(F, A, s)                                                                                         \
     F(s, gws_word, tat, 0) /* theoretical arrival time, 1/16 ns */                                                     \
     F(s, gws_word, interval, 8)                                                                                        \
     F(s, gws_word, burst, 16)                                                                                          \
-    A(s, uint64_t, later_limit, 5, 24)
+    F(s, gws_word, refusals, 24)                                                                                       \
+    A(s, uint64_t, later_limit, 4, 32)
 
 #define GWS_NAME_ROW(F, A, s)                                                                                          \
     F(s, gws_word, state, 0) /* times written << 8 | kind; stored last */                                              \
@@ -121,7 +127,8 @@ enum {
     F(s, gws_word, correction, 8) /* day 16 | signed amount 48: restored or forgiven */                                \
     F(s, gws_word, limit, 16)                                                                                          \
     F(s, gws_word, zone, 24) /* minutes east of UTC, signed */                                                         \
-    A(s, uint64_t, later_quota, 4, 32)
+    F(s, gws_word, refusals, 32)                                                                                       \
+    A(s, uint64_t, later_quota, 3, 40)
 
 #define GWS_QUOTA_CELL(F, A, s)                                                                                        \
     F(s, gws_word, reserved, 0)                                                                                        \
@@ -136,6 +143,15 @@ enum {
     A(s, gws_word, pairs, 88, 8) /* two buckets of 32 bits each */                                                     \
     A(s, uint64_t, pad_histogram, 7, 712)
 
+#define GWS_EVIDENCE_ROW(F, A, s)                                                                                      \
+    F(s, gws_word, claim, 0) /* slot + 1 9 | generation of the slot 30 | times claimed and released 25 */              \
+    F(s, gws_word, at, 8)                                                                                              \
+    F(s, gws_word, who, 16) /* slot 32 | pid 32 */                                                                     \
+    F(s, gws_word, outcomes, 24) /* one a byte, the last in the lowest */                                              \
+    F(s, gws_word, status, 32)                                                                                         \
+    A(s, gws_word, text, GWS_EVIDENCE_WORDS, 40)                                                                       \
+    A(s, uint64_t, pad_evidence, 4, 160)
+
 #define GWS_STRUCTS(S)                                                                                                 \
     S(gws_header, GWS_HEADER, 4096)                                                                                    \
     S(gws_slot_row, GWS_SLOT_ROW, 256)                                                                                 \
@@ -147,7 +163,8 @@ enum {
     S(gws_quota_row, GWS_QUOTA_ROW, 64)                                                                                \
     S(gws_quota_cell, GWS_QUOTA_CELL, 16)                                                                              \
     S(gws_model_row, GWS_MODEL_ROW, 64)                                                                                \
-    S(gws_histogram, GWS_HISTOGRAM, 768)
+    S(gws_histogram, GWS_HISTOGRAM, 768)                                                                               \
+    S(gws_evidence_row, GWS_EVIDENCE_ROW, 192)
 
 /*
  * The sections in file order, each beginning on a page: S(name, bytes of one, how many), `d` being the dims. Later ones
@@ -166,7 +183,10 @@ enum {
     S(quotas, sizeof(struct gws_quota_row), d->quotas)                                                                 \
     S(cells, sizeof(struct gws_quota_cell), (uint64_t)d->quotas * d->slots)                                            \
     S(models, sizeof(struct gws_model_row), d->models)                                                                 \
-    S(histograms, sizeof(struct gws_histogram), (uint64_t)d->slots * d->endpoints * GWS_HISTOGRAMS)
+    S(histograms, sizeof(struct gws_histogram), (uint64_t)d->slots * d->endpoints * GWS_HISTOGRAMS)                    \
+    S(series, GWS_LINE, (uint64_t)d->slots * d->domains)                                                               \
+    S(evidence, sizeof(struct gws_evidence_row), d->domains)                                                           \
+    S(measures, sizeof(struct gws_histogram), (uint64_t)d->slots * GWS_DISTRIBUTIONS)
 
 #define GWS_MEMBER(s, type, name, offset) type name;
 #define GWS_MEMBERS(s, type, name, count, offset) type name[count];

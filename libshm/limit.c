@@ -201,3 +201,18 @@ bool gws_limit_read(const struct gws_region *region, uint32_t row, struct gws_li
     *word = word_load(&limit->tat);
     return true;
 }
+
+/* Counted by all in one word: whoever is refused sends nothing, and has the time. */
+void gws_limit_count_refusal(struct gws_region *region, uint32_t row)
+{
+    struct gws_limit_row *limit = limit_at(region, row);
+
+    if (limit != NULL && may_change(region))
+        word_add_shared(&limit->refusals, 1);
+}
+
+uint64_t gws_limit_refusals(const struct gws_region *region, uint32_t row)
+{
+    const struct gws_limit_row *limit = limit_at(region, row);
+    return limit == NULL ? 0 : word_load_relaxed(&limit->refusals);
+}

@@ -52,6 +52,10 @@ int gws_limit_charge(struct gws_region *region, uint32_t row, const struct gws_l
 void gws_limit_settle(struct gws_region *region, uint32_t row, const struct gws_limit_rules *rules,
                       struct gws_limit_charge charge, uint64_t actual, uint64_t now_ns);
 
+/* Somebody was refused by it, and how often that was. The caller says so: a look that asks many is one refusal. */
+void gws_limit_count_refusal(struct gws_region *region, uint32_t row);
+uint64_t gws_limit_refusals(const struct gws_region *region, uint32_t row);
+
 /* Pure. */
 uint64_t gws_limit_step_settle(uint64_t old, const struct gws_limit_rules *rules, struct gws_limit_charge charge,
                                uint64_t actual, uint64_t now_ns);

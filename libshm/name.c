@@ -12,8 +12,10 @@
 #include "libshm/breaker.h"
 #include "libshm/clock.h"
 #include "libshm/cooldown.h"
+#include "libshm/evidence.h"
 #include "libshm/name_row.h"
 #include "libshm/order.h"
+#include "libshm/series.h"
 #include "libshm/slot.h"
 #include "libshm/window.h"
 #include "libshm/word.h"
@@ -74,6 +76,8 @@ static void clear_domain(struct gws_region *region, uint32_t row)
     word_store_relaxed(&region->domains[row].latency, 0);
     word_store_relaxed(&region->domains[row].adapt, 0);
     gws_window_clear(region, row);
+    gws_evidence_clear(region, row);
+    gws_series_clear(region, row);
 }
 
 static void clear_endpoint(struct gws_region *region, uint32_t endpoint)
@@ -93,6 +97,7 @@ static void clear_limit(struct gws_region *region, uint32_t row)
     word_store_relaxed(&region->limits[row].tat, 0);
     word_store_relaxed(&region->limits[row].interval, 0);
     word_store_relaxed(&region->limits[row].burst, 0);
+    word_store_relaxed(&region->limits[row].refusals, 0);
 }
 
 static void clear_quota(struct gws_region *region, uint32_t row)

@@ -238,3 +238,18 @@ bool gws_quota_read(const struct gws_region *region, uint32_t row, struct gws_qu
     info->rules.zone_minutes = (int32_t)(int64_t)word_load_relaxed(&quota->zone);
     return true;
 }
+
+/* Counted by all in one word: whoever is refused sends nothing, and has the time. */
+void gws_quota_count_refusal(struct gws_region *region, uint32_t row)
+{
+    struct gws_quota_row *quota = quota_at(region, row);
+
+    if (quota != NULL && may_change(region))
+        word_add_shared(&quota->refusals, 1);
+}
+
+uint64_t gws_quota_refusals(const struct gws_region *region, uint32_t row)
+{
+    const struct gws_quota_row *quota = quota_at(region, row);
+    return quota == NULL ? 0 : word_load_relaxed(&quota->refusals);
+}

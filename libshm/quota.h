@@ -52,6 +52,10 @@ int gws_quota_peek(const struct gws_region *region, uint32_t row, const struct g
  * repeated; an earlier day than the one counted says nothing. */
 void gws_quota_restore(struct gws_region *region, uint32_t row, uint32_t day, uint64_t amount);
 
+/* Somebody was refused by it, and how often that was: as those of limit.h. */
+void gws_quota_count_refusal(struct gws_region *region, uint32_t row);
+uint64_t gws_quota_refusals(const struct gws_region *region, uint32_t row);
+
 /* The operator: nothing was spent today. Reservations stay. */
 void gws_quota_reset(struct gws_region *region, uint32_t row, uint64_t now, uint32_t who);
 

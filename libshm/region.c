@@ -143,6 +143,9 @@ static void lay_out(struct gws_region *region, unsigned char *base, int fd, enum
         .cells = (struct gws_quota_cell *)(void *)(base + at.cells),
         .models = (struct gws_model_row *)(void *)(base + at.models),
         .histograms = (struct gws_histogram *)(void *)(base + at.histograms),
+        .series = (gws_word *)(void *)(base + at.series),
+        .evidence = (struct gws_evidence_row *)(void *)(base + at.evidence),
+        .measures = (struct gws_histogram *)(void *)(base + at.measures),
     };
 }
 

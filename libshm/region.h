@@ -32,6 +32,7 @@ struct gws_quota_row;
 struct gws_quota_cell;
 struct gws_model_row;
 struct gws_histogram;
+struct gws_evidence_row;
 
 /* How many of everything a region holds; fixed when it is made. */
 struct gws_dims {
@@ -76,6 +77,9 @@ struct gws_region {
     struct gws_quota_cell *cells; /* [quota][slot] */
     struct gws_model_row *models;
     struct gws_histogram *histograms; /* [slot][endpoint][2] */
+    gws_word *series;                 /* counters per (slot, domain): see series.h */
+    struct gws_evidence_row *evidence; /* [domain] */
+    struct gws_histogram *measures;    /* [slot][distribution] */
 };
 
 /* Documented positive outcomes of opening a region; negative is -errno. */

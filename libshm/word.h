@@ -69,10 +69,22 @@ static inline struct gws_histogram *histograms_of(const struct gws_region *regio
     return region->histograms + ((size_t)slot * region->dims.endpoints + endpoint) * GWS_HISTOGRAMS;
 }
 
+/* The counters of (slot, domain row). The caller has checked both. */
+static inline gws_word *series_of(const struct gws_region *region, uint32_t slot, uint32_t row)
+{
+    return region->series + ((size_t)slot * region->dims.domains + row) * GWS_SERIES_PER_LINE;
+}
+
 /* The counters of (slot, endpoint). The caller has checked both. */
 static inline gws_word *stats_of(const struct gws_region *region, uint32_t slot, uint32_t endpoint)
 {
     return region->stats + ((size_t)slot * region->dims.endpoints + endpoint) * GWS_STATS_PER_LINE;
+}
+
+/* One more in a word that everybody counts in; never of what is decided by. */
+static inline void word_add_shared(gws_word *word, uint64_t n)
+{
+    atomic_fetch_add_explicit(word, n, memory_order_relaxed);
 }
 
 static inline uint64_t word_load(const gws_word *word)

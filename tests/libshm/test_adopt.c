@@ -3,10 +3,12 @@
 #include "libshm/breaker.h"
 #include "libshm/clock.h"
 #include "libshm/cooldown.h"
+#include "libshm/evidence.h"
 #include "libshm/layout.h"
 #include "libshm/limit.h"
 #include "libshm/name.h"
 #include "libshm/order.h"
+#include "libshm/series.h"
 #include "libshm/stat.h"
 #include "tests/libshm/fixture.h"
 
@@ -33,6 +35,8 @@ static void prepare(struct fixture *f, struct gws_permit *permit)
     gws_limit_take(&f->region, 0, &rules, 1, gws_clock_ns(&f->region), &wait);
     gws_stat_count(&f->region, 0, GWS_STAT_OK);
     gws_stat_last_ok(&f->region, 0, now + 77);
+    gws_series_answered(&f->region, 1, now + 177);
+    gws_evidence_note(&f->region, 0, 1, 500, "", 0, now);
 }
 
 static enum gws_breaker_mode mode(struct gws_region *region, uint32_t row)
@@ -78,6 +82,7 @@ static void test_another_boot(void **state)
 {
     struct fixture f;
     struct gws_permit permit;
+    struct gws_evidence evidence;
     uint64_t stats[GWS_STATS];
     uint64_t before;
     uint64_t word;
@@ -95,6 +100,8 @@ static void test_another_boot(void **state)
     gws_stat_read(&f.region, 0, stats);
     assert_int_equal(stats[GWS_STAT_OK], 1);
     assert_true(stats[GWS_STAT_LAST_OK] != 0);
+    assert_true(gws_series_last_answer(&f.region, 1) != 0);
+    assert_true(gws_evidence_read(&f.region, 0, &evidence));
     word = gws_breaker_word(&f.region, 0);
     gws_breaker_report(&f.region, 0, &breaker, permit, GWS_FAILED, before, 0, 0);
     assert_int_equal(gws_breaker_word(&f.region, 0), word);
@@ -121,6 +128,7 @@ static void test_clock_that_can_not_go_on(void **state)
     struct gws_permit permit;
     struct gws_event_cursor cursor = {{0}};
     struct gws_event events[64];
+    struct gws_evidence evidence;
     uint64_t stats[GWS_STATS];
     size_t count;
 
@@ -134,6 +142,8 @@ static void test_clock_that_can_not_go_on(void **state)
     gws_stat_read(&f.region, 0, stats);
     assert_int_equal(stats[GWS_STAT_OK], 1);
     assert_int_equal(stats[GWS_STAT_LAST_OK], 0);
+    assert_int_equal(gws_series_last_answer(&f.region, 1), 0);
+    assert_false(gws_evidence_read(&f.region, 0, &evidence));
     count = gws_event_collect(&f.region, &cursor, events, 64);
     for (size_t i = 0; i < count; i++)
         assert_true(events[i].time < 60000);

@@ -70,7 +70,7 @@ static void test_the_map(void **state)
     name_some(&f.region);
     heard = check(&f.region);
     assert_int_equal(heard.faults, 0);
-    assert_int_equal(heard.sections, 14);
+    assert_int_equal(heard.sections, 17);
     assert_true(heard.end <= f.region.size && f.region.size - heard.end < 4096);
     fixture_close(&f);
 }
@@ -97,7 +97,7 @@ static void test_damage(void **state)
         {&f.region.slots[9].life, UINT64_C(2) << 62 | 1, "slots: slot 9 is taken and above"},
         {&f.region.slots[0].role, 9, "slots: slot 0 has role 9"},
         {&f.region.slots[3].connections, 1, "slots: slot 3 is free and holds 1 connections"},
-        {&f.region.slots[3].later_slot[2], 1, "slots: a byte"},
+        {&f.region.slots[3].later_slot[1], 1, "slots: a byte"},
         {&f.region.gauges[16 + 2], 5, "gauges: slot 2 is free and holds 5 places"},
         {&f.region.gauges[0], UINT64_MAX, "gauges: slot 0 holds 18446744073709551615 places"},
         {&f.region.tallies[16 + 2], 5, "tallies: slot 2 is free and holds 5"},
@@ -116,7 +116,7 @@ static void test_damage(void **state)
         {&f.region.domains[4].order, UINT64_C(1) << 62, "domains: row 4: an order"},
         {&f.region.domains[4].adapt, 5, "domains: row 4: an adaptive limit"},
         {&f.region.domains[4].window[9], UINT64_C(0x100020002), "domains: row 4: more failed"},
-        {&f.region.domains[4].pad_answer[3], 1, "domains: a byte"},
+        {&f.region.domains[4].pad_answer[2], 1, "domains: a byte"},
         {&f.region.limits[2].tat, UINT64_C(1) << 63, "limits: row 2: its debt"},
         {&f.region.events[0].seq, 5, "rings: slot 0 has record 5 at place 0"},
         {&f.region.names[1].endpoint, 0, "names: 'us-west' has the endpoint number of row 0"},
@@ -124,6 +124,11 @@ static void test_damage(void **state)
         {&f.region.names[3].state, 0x109, "names: row 3: no known kind"},
         {&f.region.names[3].state, 0x104, "names: 'example' is of another table"},
         {&f.region.names[2].parent, 3, "names: 'gpt' belongs to no endpoint"},
+        {&f.region.domains[4].answered, UINT64_C(1) << 40, "domains: row 4: it answered at a time"},
+        {&f.region.evidence[4].claim, UINT64_C(17) << 55, "evidence: row 4: claimed by slot 16"},
+        {&f.region.evidence[4].claim, UINT64_C(1) << 55 | 2, "evidence: row 4: a failure without"},
+        {&f.region.evidence[4].at, UINT64_C(1) << 40, "evidence: row 4: a failure at a time"},
+        {&f.region.evidence[4].pad_evidence[0], 1, "evidence: a byte"},
         {&f.region.models[1].later_model[0], 1, "models: a byte"},
     };
 

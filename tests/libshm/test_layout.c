@@ -25,7 +25,10 @@ static void test_sections_do_not_overlap(void **state)
     assert_true(at.cells >= at.quotas + UINT64_C(16384) * sizeof(struct gws_quota_row));
     assert_true(at.models >= at.cells + UINT64_C(16384) * 256 * sizeof(struct gws_quota_cell));
     assert_true(at.histograms >= at.models + UINT64_C(16384) * sizeof(struct gws_model_row));
-    assert_true(at.end >= at.histograms + UINT64_C(256) * 4096 * 2 * sizeof(struct gws_histogram));
+    assert_true(at.series >= at.histograms + UINT64_C(256) * 4096 * 2 * sizeof(struct gws_histogram));
+    assert_true(at.evidence >= at.series + UINT64_C(256) * 65536 * 64);
+    assert_true(at.measures >= at.evidence + UINT64_C(65536) * sizeof(struct gws_evidence_row));
+    assert_true(at.end >= at.measures + UINT64_C(256) * 2 * sizeof(struct gws_histogram));
     assert_int_equal(gws_region_size(&dims), at.end);
 }
 

@@ -333,6 +333,24 @@ static void test_rows_out_of_range(void **state)
     fixture_close(&f);
 }
 
+static void test_refusals_are_counted(void **state)
+{
+    struct fixture f;
+    struct gws_region worker;
+
+    (void)state;
+    fixture_open(&f);
+    worker = fixture_worker(&f);
+    gws_limit_count_refusal(&f.region, 1);
+    gws_limit_count_refusal(&worker, 1);
+    gws_limit_count_refusal(&worker, UINT32_MAX);
+    assert_int_equal(gws_limit_refusals(&f.region, 1), 2);
+    assert_int_equal(gws_limit_refusals(&f.region, 0), 0);
+    assert_int_equal(gws_limit_refusals(&f.region, UINT32_MAX), 0);
+    gws_region_close(&worker);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +363,7 @@ int main(void)
         cmocka_unit_test(test_workers_share),
         cmocka_unit_test(test_changed_rules_keep_the_units),
         cmocka_unit_test(test_rows_out_of_range),
+        cmocka_unit_test(test_refusals_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,10 +6,12 @@
 
 #include "libshm/breaker.h"
 #include "libshm/cooldown.h"
+#include "libshm/evidence.h"
 #include "libshm/gate.h"
 #include "libshm/latency.h"
 #include "libshm/limit.h"
 #include "libshm/order.h"
+#include "libshm/series.h"
 #include "libshm/stat.h"
 #include "libshm/ticket.h"
 #include "libshm/waiter.h"
@@ -194,6 +196,8 @@ static void test_a_row_taken_over_is_clean(void **state)
     struct gws_permit permit = {0};
     struct gws_breaker_view view;
     struct gws_latency_counts counts;
+    struct gws_evidence evidence;
+    uint64_t repeats[GWS_REPEATS];
     uint64_t stats[GWS_STATS];
     uint64_t until = 0;
     uint32_t endpoint;
@@ -216,6 +220,8 @@ static void test_a_row_taken_over_is_clean(void **state)
     gws_latency_feed(&f.region, 2, 100, 1000, 0);
     gws_window_add(&f.region, 2, GWS_SAMPLE_FAILED, 0);
     (void)gws_ticket_next(&f.region, 2);
+    gws_series_repeat(&f.region, 2, GWS_REPEAT_RETRY);
+    gws_evidence_note(&f.region, 2, 1, 500, "", 0, 0);
     gws_waiter_set(&f.region, endpoint);
     while (gws_region_generation_next(&f.region) < 5)
         ;
@@ -229,6 +235,9 @@ static void test_a_row_taken_over_is_clean(void **state)
     assert_int_equal(gws_latency_expect(&f.region, 2, 1000, 0), 0);
     assert_int_equal(gws_window_sum(&f.region, 2, 60000, 0, 0).total, 0);
     assert_int_equal(gws_ticket_peek(&f.region, 2), 0);
+    gws_series_repeats(&f.region, 2, repeats);
+    assert_int_equal(repeats[GWS_REPEAT_RETRY], 0);
+    assert_false(gws_evidence_read(&f.region, 2, &evidence));
     assert_false(gws_waiter_is_set(&f.region, endpoint, 0));
     assert_int_equal(gws_cooldown_check(&f.region, 2, 0, &until), 0);
     assert_false(gws_order_drained(&f.region, 2));
@@ -258,6 +267,7 @@ static void test_limit_rows_are_clean_too(void **state)
     }
     gws_limit_publish(&f.region, 0, &rules, 0);
     gws_limit_take(&f.region, 0, &rules, 1, 0, &retry_in);
+    gws_limit_count_refusal(&f.region, 0);
     assert_int_equal(gws_region_generation_next(&f.region), 1);
     assert_int_equal(gws_name_limit(&f.region, "new", 2), -ENOSPC);
     assert_int_equal(gws_region_generation_next(&f.region), 2);
@@ -265,6 +275,7 @@ static void test_limit_rows_are_clean_too(void **state)
     assert_true(gws_limit_read(&f.region, 0, &rules, &word));
     assert_int_equal(word, 0);
     assert_int_equal(rules.interval, 0);
+    assert_int_equal(gws_limit_refusals(&f.region, 0), 0);
     fixture_close(&f);
 }
 

@@ -198,12 +198,31 @@ static void test_the_dead_have_spent(void **state)
     fixture_close(&f);
 }
 
+static void test_refusals_are_counted(void **state)
+{
+    struct fixture f;
+    struct gws_region worker;
+
+    (void)state;
+    fixture_open(&f);
+    worker = fixture_worker(&f);
+    gws_quota_count_refusal(&f.region, 1);
+    gws_quota_count_refusal(&worker, 1);
+    gws_quota_count_refusal(&worker, UINT32_MAX);
+    assert_int_equal(gws_quota_refusals(&f.region, 1), 2);
+    assert_int_equal(gws_quota_refusals(&f.region, 0), 0);
+    assert_int_equal(gws_quota_refusals(&f.region, UINT32_MAX), 0);
+    gws_region_close(&worker);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reserve_and_settle), cmocka_unit_test(test_days_roll_forward),
         cmocka_unit_test(test_zones),              cmocka_unit_test(test_restore_and_reset),
         cmocka_unit_test(test_extremes),           cmocka_unit_test(test_the_dead_have_spent),
+        cmocka_unit_test(test_refusals_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,6 +9,7 @@
 #include "libshm/breaker.h"
 #include "libshm/budget.h"
 #include "libshm/check.h"
+#include "libshm/evidence.h"
 #include "libshm/gate.h"
 #include "libshm/layout.h"
 #include "libshm/limit.h"
@@ -79,6 +80,37 @@ static void all_words_are_old_or_new(const struct scene *s, const unsigned char 
     words_are_old_or_new(s, at.limits, at.stats, start, end);
     words_are_old_or_new(s, at.quotas, at.cells, start, end);
     words_are_old_or_new(s, at.models, at.histograms, start, end);
+}
+
+static struct gws_evidence evidence_in(const struct scene *s, const unsigned char *copy)
+{
+    struct gws_region view = s->f.region;
+    struct gws_evidence seen = {.at = 0};
+
+    view.evidence = (struct gws_evidence_row *)(uintptr_t)(copy + sections_of(s).evidence);
+    (void)gws_evidence_read(&view, 0, &seen);
+    return seen;
+}
+
+/* Whoever died over it left the record as it was, or the new one, or nothing that anybody takes for one. */
+static void evidence_is_old_or_new(const struct scene *s, const unsigned char *start, const unsigned char *end)
+{
+    struct gws_evidence old = evidence_in(s, start);
+    struct gws_evidence new = evidence_in(s, end);
+    struct gws_evidence seen;
+
+    if (gws_evidence_read(&s->f.region, 0, &seen))
+        MUST(memcmp(&seen, &old, sizeof(seen)) == 0 || memcmp(&seen, &new, sizeof(seen)) == 0);
+}
+
+/* And the next failure is recorded, whoever had claimed the record. */
+static void evidence_goes_on(struct scene *s)
+{
+    struct gws_evidence seen;
+
+    gws_evidence_note(&s->other, 0, 77, 503, "after", 5, SCENE_NOW + 1);
+    MUST(gws_evidence_read(&s->f.region, 0, &seen));
+    MUST(seen.outcomes[0] == 77 && seen.at == SCENE_NOW + 1 && strcmp(seen.text, "after") == 0);
 }
 
 /* A name is the one before, the one after, or not there. */
@@ -203,8 +235,10 @@ void scene_judge(struct scene *s, const unsigned char *start, const unsigned cha
 {
     subject = what;
     MUST(gws_region_check(&s->f.region, SCENE_NOW, hear, NULL) == 0);
-    if (start != NULL && end != NULL)
+    if (start != NULL && end != NULL) {
         all_words_are_old_or_new(s, start, end);
+        evidence_is_old_or_new(s, start, end);
+    }
     if (start != NULL)
         history_has_one_gap_at_most(s, start);
     names_are_whole(s);
@@ -212,6 +246,7 @@ void scene_judge(struct scene *s, const unsigned char *start, const unsigned cha
     quota_is_exact(s);
     limit_refills(s);
     breaker_comes_back(s);
+    evidence_goes_on(s);
     rings_go_on(s);
 }
 

@@ -8,7 +8,9 @@
 #include "libshm/cooldown.h"
 #include "libshm/estimate.h"
 #include "libshm/latency.h"
+#include "libshm/measure.h"
 #include "libshm/order.h"
+#include "libshm/series.h"
 #include "libshm/stat.h"
 #include "libshm/ticket.h"
 #include "libshm/window.h"
@@ -274,6 +276,9 @@ static void run_count(struct scene *s, struct gws_region *r)
     gws_latency_count(r, 0, GWS_LATENCY_FIRST, 20000);
     gws_stat_count(r, 0, GWS_STAT_OK);
     gws_stat_last_ok(r, 0, SCENE_NOW);
+    gws_series_count(r, 0, GWS_ENDING_OK);
+    gws_series_answered(r, 0, SCENE_NOW);
+    gws_measure_count(r, GWS_MEASURE_OVERHEAD, 80);
     gws_slot_count_request(r);
     gws_slot_set_connections(r, 5);
 }

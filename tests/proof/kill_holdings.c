@@ -4,6 +4,7 @@
  */
 
 #include "libshm/budget.h"
+#include "libshm/evidence.h"
 #include "libshm/gate.h"
 #include "libshm/limit.h"
 #include "libshm/name.h"
@@ -342,6 +343,46 @@ static void run_overwrite(struct scene *s, struct gws_region *r)
         number(r, n);
 }
 
+/* Every part of a record is of the same number. */
+static void evidence(struct gws_region *r, uint8_t n)
+{
+    char text[GWS_EVIDENCE_TEXT];
+
+    memset(text, n, sizeof(text));
+    gws_evidence_note(r, 0, n, n, text, sizeof(text), n);
+}
+
+static void prepare_evidence(struct scene *s)
+{
+    if (s->state == 1)
+        evidence(&s->other, 1);
+}
+
+static void run_evidence(struct scene *s, struct gws_region *r)
+{
+    (void)s;
+    evidence(r, 2);
+}
+
+static void run_evidence_other(struct scene *s, struct gws_region *r)
+{
+    (void)s;
+    evidence(r, 3);
+}
+
+/* A mixed one ends the process, which nobody expects. */
+static void run_evidence_read(struct scene *s, struct gws_region *r)
+{
+    struct gws_evidence seen;
+
+    (void)s;
+    if (!gws_evidence_read(r, 0, &seen))
+        return;
+    if (seen.at != seen.outcomes[0] || seen.at != seen.status || (uint64_t)seen.text[0] != seen.at ||
+        (uint64_t)seen.text[GWS_EVIDENCE_TEXT - 1] != seen.at)
+        abort();
+}
+
 static void test_waiters_and_records(void **state)
 {
     static const struct op ops[] = {
@@ -350,6 +391,10 @@ static void test_waiters_and_records(void **state)
         {"waiter collect", prepare_waiters, hold_waiter, run_collect, run_set, 3, false, false},
         {"record", NULL, fill_ring, run_record, run_record, 4, false, false},
         {"record while another reads", NULL, NULL, run_record, run_follow, 1, false, false},
+        {"evidence", prepare_evidence, NULL, run_evidence, run_evidence_other, 2, false, false},
+        {"evidence while another reads", prepare_evidence, NULL, run_evidence, run_evidence_read, 2, false, false},
+        {"read evidence while it is written", prepare_evidence, NULL, run_evidence_read, run_evidence_other, 2, false,
+         true},
         {"read while the ring is overwritten", prepare_records, NULL, run_read, run_overwrite, 1, false, true},
     };
 

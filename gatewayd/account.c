@@ -7,6 +7,8 @@
 #include "gatewayd/account_text.h"
 #include "gatewayd/log.h"
 #include "gatewayd/reply.h"
+#include "libshm/count.h"
+#include "libshm/measure.h"
 
 /* The line is composed in a buffer that stays with the process, so that logging a request allocates nothing. */
 
@@ -114,4 +116,27 @@ void account_log(const struct account_record *r)
     int rc = log_is_json() ? add_object(&line, r, when) : account_text(&line, r, when);
     if (rc == 0)
         log_access_write(buf_str(&line));
+}
+
+/* Whoever went away or did not read got no answer, whatever its head said; and half of one is a failure of ours. */
+static enum gws_count answer_kind(int status, const char *end)
+{
+    static const enum gws_count kinds[] = {GWS_COUNT_ANSWERED_2XX, GWS_COUNT_ANSWERED_3XX, GWS_COUNT_ANSWERED_4XX,
+                                           GWS_COUNT_ANSWERED_5XX};
+    if (status < 200 || strncmp(end, "client ", 7) == 0)
+        return GWS_COUNT_ABORTED;
+    if (status >= 500 || strcmp(end, "cut") == 0)
+        return GWS_COUNT_ANSWERED_5XX;
+    return kinds[status / 100 - 2];
+}
+
+void account_answer(struct gws_region *region, int status, const char *end)
+{
+    gws_count(region, answer_kind(status, end), 1);
+}
+
+void account_effort(struct gws_region *region, unsigned attempts, uint64_t overhead_us)
+{
+    gws_measure_count(region, GWS_MEASURE_ATTEMPTS, (uint64_t)attempts * 1000);
+    gws_measure_count(region, GWS_MEASURE_OVERHEAD, overhead_us);
 }

@@ -1,11 +1,12 @@
 #ifndef GATEWAYD_ACCOUNT_H
 #define GATEWAYD_ACCOUNT_H
 
-/* What is recorded of a finished request: one line of the access log. */
+/* What is recorded of a finished request: one line of the access log, and counts for metrics. */
 
 #include "gatewayd/buf.h"
 #include "gatewayd/classify.h"
 #include "gatewayd/usage.h"
+#include "libshm/region.h"
 
 /* Whoever asks for a model with a name of a megabyte must not get out of the log by it. */
 enum { ACCOUNT_TRIES = 8, ACCOUNT_TEXT_MAX = 1024 };
@@ -36,5 +37,11 @@ struct account_record {
 
 /* In the format of the log: JSON, or text. */
 void account_log(const struct account_record *record);
+
+/* What the client got: an answer of that status (0: none), which ended so. */
+void account_answer(struct gws_region *region, int status, const char *end);
+
+/* What it took, of a request that was sent to an upstream at least once. */
+void account_effort(struct gws_region *region, unsigned attempts, uint64_t overhead_us);
 
 #endif

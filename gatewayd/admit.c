@@ -26,7 +26,8 @@ static bool is_cooling(const struct gws_region *region, const struct plan_candid
         if (gws_cooldown_check(region, rows[i], now, &until) == 0 || until <= refused->until)
             continue;
         struct gws_cooldown_view view = gws_cooldown_view(gws_cooldown_word(region, rows[i]));
-        *refused = (struct refused){REFUSAL_COOLING, until, view.reason, gws_cooldown_exhausted(&view)};
+        *refused = (struct refused){.why = REFUSAL_COOLING, .until = until, .cooling = view.reason,
+                                    .exhausted = gws_cooldown_exhausted(&view)};
     }
     return refused->why != REFUSAL_NONE;
 }
@@ -117,8 +118,8 @@ static bool take_rest(struct gws_region *region, const struct plan_candidate *c,
     return permitted;
 }
 
-int admit_take(struct gws_region *region, const struct plan_candidate *c, uint64_t tokens, struct ticket *ticket,
-               struct refused *refused)
+static int take_all(struct gws_region *region, const struct plan_candidate *c, uint64_t tokens, struct ticket *ticket,
+                    struct refused *refused)
 {
     const struct plan_target *t = c->target;
     uint64_t now = gws_clock_ms(region);
@@ -143,4 +144,13 @@ int admit_take(struct gws_region *region, const struct plan_candidate *c, uint64
     ticket->taken_ms = now;
     gws_stat_count(region, t->endpoint, GWS_STAT_TRIES);
     return 0;
+}
+
+int admit_take(struct gws_region *region, const struct plan_candidate *c, uint64_t tokens, struct ticket *ticket,
+               struct refused *refused)
+{
+    int rc = take_all(region, c, tokens, ticket, refused);
+    if (rc != 0 && refused->why == REFUSAL_LIMITED)
+        admit_limits_count(region, refused);
+    return rc;
 }

@@ -23,6 +23,8 @@ struct refused {
     enum refusal why;
     uint64_t until; /* region ms when it may change; 0: nobody knows; UINT64_MAX: when an operator acts */
     enum gws_cooldown_reason cooling;
+    uint32_t limit_row; /* of LIMITED: its limiter, or when `by_quota` its quota */
+    bool by_quota;
     bool exhausted; /* waiting does not help soon: see cooldown.h, or LIMITED: the requests of the day are spent */
 };
 
@@ -74,6 +76,14 @@ void admit_answering(struct gws_region *region, struct ticket *ticket, struct ve
  * larger again.
  */
 void admit_settle(struct gws_region *region, struct ticket *ticket, struct verdict verdict, bool loss_known);
+
+/*
+ * Keep of a failed try what it looked like, as evidence beside the breaker or cooldown that will hear of it; to be said
+ * before admit_settle(), and no evidence of what is nobody's fault or was reported already. `words`: what the upstream
+ * said, or what became of the connection; printable. The outcome is the class's number and 1.
+ */
+void admit_witness(struct gws_region *region, const struct ticket *ticket, struct verdict verdict, bool loss_known,
+                   struct str words);
 
 /* Give back what is held, and wake who waits for the place. A ticket that was never settled counts as neutral. Safe on
  * an empty one. */

@@ -10,6 +10,8 @@
 bool admit_limits_take(struct gws_region *region, const struct plan_candidate *candidate, uint64_t tokens,
                        uint64_t now, struct ticket *ticket, struct refused *refused);
 void admit_limits_undo(struct gws_region *region, const struct plan_candidate *candidate, struct ticket *ticket);
+/* That LIMITED was the answer, for whoever asks which limit turns requests away. */
+void admit_limits_count(struct gws_region *region, const struct refused *refused);
 /* The request goes out: it counts for the day. */
 void admit_limits_commit(struct gws_region *region, const struct plan_candidate *candidate);
 /* What was charged in tokens, against what the try cost. */

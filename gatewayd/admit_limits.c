@@ -106,9 +106,21 @@ static int peek_one(const struct taking *t, unsigned step, uint64_t *until)
     return rc;
 }
 
-static struct refused limited(unsigned step, uint64_t until)
+static struct refused limited(const struct taking *t, unsigned step, uint64_t until)
 {
-    return (struct refused){.why = REFUSAL_LIMITED, .until = until, .exhausted = step / OWNERS == DAY};
+    const struct plan_limits *l = t->limits[step % OWNERS];
+    const uint32_t rows[] = {[DAY] = l->rpd_row, [TOKENS] = l->tpm_row, [REQUESTS] = l->rpm_row};
+    bool day = step / OWNERS == DAY;
+    return (struct refused){.why = REFUSAL_LIMITED, .until = until, .exhausted = day, .by_quota = day,
+                            .limit_row = rows[step / OWNERS]};
+}
+
+void admit_limits_count(struct gws_region *region, const struct refused *refused)
+{
+    if (refused->by_quota)
+        gws_quota_count_refusal(region, refused->limit_row);
+    else
+        gws_limit_count_refusal(region, refused->limit_row);
 }
 
 bool admit_limits_take(struct gws_region *region, const struct plan_candidate *c, uint64_t tokens, uint64_t now,
@@ -119,7 +131,7 @@ bool admit_limits_take(struct gws_region *region, const struct plan_candidate *c
         uint64_t until;
         if (take_one(&t, step, ticket, &until) == 0)
             continue;
-        *refused = limited(step, until);
+        *refused = limited(&t, step, until);
         while (step-- > 0)
             undo_one(&t, step, ticket);
         return false;
@@ -163,7 +175,7 @@ bool admit_limits_refuse(struct gws_region *region, const struct plan_candidate 
     for (unsigned step = 0; step < STEPS; step++) {
         uint64_t until;
         if (peek_one(&t, step, &until) != 0 && until > latest.until)
-            latest = limited(step, until);
+            latest = limited(&t, step, until);
     }
     if (latest.why == REFUSAL_NONE)
         return false;

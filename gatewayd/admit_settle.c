@@ -1,7 +1,9 @@
 #include "gatewayd/admit_internal.h"
 
 #include "libshm/clock.h"
+#include "libshm/evidence.h"
 #include "libshm/gate.h"
+#include "libshm/series.h"
 #include "libshm/stat.h"
 
 /*
@@ -17,26 +19,27 @@ struct effect {
     enum gws_outcome endpoint;
     enum gws_outcome pair;
     enum gws_stat stat;
+    enum gws_ending ending;
     bool costs; /* something was or may have been generated, and will be paid for */
 };
 
 static const struct effect effects[] = {
-    [CLASS_OK] = {GWS_OK, GWS_OK, GWS_STAT_OK, true},
-    [CLASS_CLIENT] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_REFUSED, false},
-    [CLASS_CONTEXT] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_REFUSED, false},
-    [CLASS_AUTH] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_FAILED, false},
-    [CLASS_QUOTA] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_THROTTLED, false},
-    [CLASS_QUOTA_HERE] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_THROTTLED, false},
-    [CLASS_RATE] = {GWS_OK, GWS_THROTTLED, GWS_STAT_THROTTLED, false},
-    [CLASS_OVERLOAD] = {GWS_OK, GWS_FAILED, GWS_STAT_FAILED, false},
-    [CLASS_SERVER] = {GWS_OK, GWS_FAILED, GWS_STAT_FAILED, false},
-    [CLASS_INVALID] = {GWS_OK, GWS_FAILED, GWS_STAT_FAILED, true},
-    [CLASS_SILENCE] = {GWS_NEUTRAL, GWS_FAILED, GWS_STAT_FAILED, false},
-    [CLASS_TRANSPORT] = {GWS_FAILED, GWS_NEUTRAL, GWS_STAT_FAILED, false},
-    [CLASS_CUT] = {GWS_NEUTRAL, GWS_FAILED, GWS_STAT_FAILED, true},
-    [CLASS_STALE] = {GWS_NEUTRAL, GWS_NEUTRAL, GWS_STAT_RESENT, false},
-    [CLASS_LOCAL] = {GWS_NEUTRAL, GWS_NEUTRAL, GWS_STAT_ABORTED, false},
-    [CLASS_ABORT] = {GWS_NEUTRAL, GWS_NEUTRAL, GWS_STAT_ABORTED, true},
+    [CLASS_OK] = {GWS_OK, GWS_OK, GWS_STAT_OK, GWS_ENDING_OK, true},
+    [CLASS_CLIENT] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_REFUSED, GWS_ENDING_REFUSED, false},
+    [CLASS_CONTEXT] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_REFUSED, GWS_ENDING_REFUSED, false},
+    [CLASS_AUTH] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_FAILED, GWS_ENDING_LIMITED, false},
+    [CLASS_QUOTA] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_THROTTLED, GWS_ENDING_LIMITED, false},
+    [CLASS_QUOTA_HERE] = {GWS_OK, GWS_NEUTRAL, GWS_STAT_THROTTLED, GWS_ENDING_LIMITED, false},
+    [CLASS_RATE] = {GWS_OK, GWS_THROTTLED, GWS_STAT_THROTTLED, GWS_ENDING_LIMITED, false},
+    [CLASS_OVERLOAD] = {GWS_OK, GWS_FAILED, GWS_STAT_FAILED, GWS_ENDING_SERVER, false},
+    [CLASS_SERVER] = {GWS_OK, GWS_FAILED, GWS_STAT_FAILED, GWS_ENDING_SERVER, false},
+    [CLASS_INVALID] = {GWS_OK, GWS_FAILED, GWS_STAT_FAILED, GWS_ENDING_INVALID, true},
+    [CLASS_SILENCE] = {GWS_NEUTRAL, GWS_FAILED, GWS_STAT_FAILED, GWS_ENDING_SILENT, false},
+    [CLASS_TRANSPORT] = {GWS_FAILED, GWS_NEUTRAL, GWS_STAT_FAILED, GWS_ENDING_LOST, false},
+    [CLASS_CUT] = {GWS_NEUTRAL, GWS_FAILED, GWS_STAT_FAILED, GWS_ENDING_LOST, true},
+    [CLASS_STALE] = {GWS_NEUTRAL, GWS_NEUTRAL, GWS_STAT_RESENT, GWS_ENDING_LOST, false},
+    [CLASS_LOCAL] = {GWS_NEUTRAL, GWS_NEUTRAL, GWS_STAT_ABORTED, GWS_ENDING_LEFT, false},
+    [CLASS_ABORT] = {GWS_NEUTRAL, GWS_NEUTRAL, GWS_STAT_ABORTED, GWS_ENDING_LEFT, true},
 };
 
 /* A refused credential is refused wherever it is used, and nobody else is concerned. */
@@ -111,8 +114,10 @@ static struct effect effect_of(struct verdict verdict, bool loss_known)
      * out because it is used to its limit, and then its peers, who would get its load. */
     if (verdict.class == CLASS_RATE && verdict.wait_ms > 0)
         effect.pair = GWS_NEUTRAL;
-    if (verdict.class == CLASS_OVERLOAD && verdict.status == 429) /* "slow_down": no failure, but a refusal */
+    if (verdict.class == CLASS_OVERLOAD && verdict.status == 429) { /* "slow_down": no failure, but a refusal */
         effect.pair = GWS_THROTTLED;
+        effect.ending = GWS_ENDING_LIMITED;
+    }
     if (loss_known && effect.endpoint == GWS_FAILED)
         effect.endpoint = GWS_NEUTRAL;
     if (loss_known && verdict.class == CLASS_CUT)
@@ -129,6 +134,7 @@ static void settle_success(struct gws_region *region, const struct ticket *ticke
     settle_cooldowns(region, ticket, verdict, now);
     settle_bulkhead(region, t, CLASS_OK, now);
     gws_stat_last_ok(region, t->endpoint, now);
+    gws_series_answered(region, ticket->candidate->pair_row, now);
 }
 
 void admit_answering(struct gws_region *region, struct ticket *ticket, struct verdict verdict)
@@ -166,6 +172,7 @@ void admit_settle(struct gws_region *region, struct ticket *ticket, struct verdi
     const struct plan_target *t = c->target;
     struct effect effect = effect_of(verdict, loss_known);
     ticket->cost_nothing = !effect.costs;
+    gws_series_count(region, c->pair_row, effect.ending);
     if (ticket->answering) {
         settle_stream(region, ticket, classify_fails_over(verdict.class), loss_known, now);
         return;
@@ -182,6 +189,20 @@ void admit_settle(struct gws_region *region, struct ticket *ticket, struct verdi
     gws_breaker_report(region, t->row, &t->breaker, ticket->endpoint, effect.endpoint, now, 0, rnd);
     settle_cooldowns(region, ticket, verdict, now);
     settle_bulkhead(region, t, verdict.class, now);
+}
+
+/* The row whose breaker hears of it, and the pair's of what no breaker hears. */
+void admit_witness(struct gws_region *region, const struct ticket *ticket, struct verdict verdict, bool loss_known,
+                   struct str words)
+{
+    const struct plan_candidate *c = ticket->candidate;
+    bool lost = verdict.class == CLASS_TRANSPORT || verdict.class == CLASS_CUT;
+    if (!c || ticket->settled || !classify_fails_over(verdict.class) || verdict.class == CLASS_STALE ||
+        verdict.class == CLASS_LOCAL || (loss_known && lost))
+        return;
+    gws_evidence_note(region, verdict.class == CLASS_TRANSPORT ? c->target->row : c->pair_row,
+                      (uint8_t)(verdict.class + 1), (uint16_t)verdict.status, words.at, words.len,
+                      gws_clock_ms(region));
 }
 
 void admit_cost(struct ticket *ticket, uint64_t tokens)

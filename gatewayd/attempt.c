@@ -7,9 +7,11 @@
 #include "gatewayd/answer.h"
 #include "gatewayd/headers.h"
 #include "gatewayd/log.h"
+#include "gatewayd/quote.h"
 #include "gatewayd/wait.h"
 #include "libshm/clock.h"
 #include "libshm/estimate.h"
+#include "libshm/evidence.h"
 #include "libshm/latency.h"
 #include "libshm/stat.h"
 
@@ -234,6 +236,34 @@ static void note_cost(struct attempt *a)
         gws_estimate_learn(a->service->region, a->task.estimate_row, a->task.thumb, usage->input);
 }
 
+size_t attempt_quote(const struct attempt *a, char *out, size_t size)
+{
+    const struct secret *key = a->ticket.candidate->target->key;
+    if (a->intake.mode != INTAKE_ERROR || a->verdict.class == CLASS_AUTH)
+        return 0;
+    return quote_error(buf_str(&a->intake.held), key ? secret_text(key) : STR(""), out, size);
+}
+
+/* What the failure looked like. Where the credential is the client's own, nobody else gets to see what an upstream made
+ * of it. */
+static void witness(const struct attempt *a, bool loss)
+{
+    bool private = a->ticket.candidate->target->conf->key.source == CONF_KEY_PASSTHROUGH;
+    char quote[GWS_EVIDENCE_TEXT];
+    if (!classify_fails_over(a->verdict.class))
+        return;
+    struct str words = {quote, private ? 0 : attempt_quote(a, quote, sizeof quote)};
+    admit_witness(a->service->region, &a->ticket, a->verdict, loss, words.len > 0 ? words : str_of(a->why));
+}
+
+/* How long whole answers take, from their sending to their last byte. */
+static void note_total(const struct attempt *a)
+{
+    if (a->verdict.class == CLASS_OK && !a->intake.differs)
+        gws_latency_count(a->service->region, a->ticket.candidate->target->endpoint, GWS_LATENCY_TOTAL,
+                          a->done_us - a->sent_us);
+}
+
 /* Of a failure: a candidate that fails quickly must not look quick. */
 static void note_failure(const struct attempt *a)
 {
@@ -254,7 +284,9 @@ static void end(struct attempt *a)
     event_timer_off(&a->timer);
     bool loss = a->transfer && (a->end == UPSTREAM_RESET || a->end == UPSTREAM_CUT) && upstream_loss_known(a->transfer);
     note_cost(a);
+    note_total(a);
     note_failure(a);
+    witness(a, loss);
     admit_settle(a->service->region, &a->ticket, a->verdict, loss);
     a->transfer = NULL;
     a->ended(a);

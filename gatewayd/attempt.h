@@ -73,6 +73,10 @@ int attempt_start(struct attempt *a, const struct attempt_task *task, struct str
 /* Promise and pass on what has come so far. 0 or -errno. */
 int attempt_release(struct attempt *a, struct relay *relay);
 
+/* What the upstream said of its failure, for whoever asks: into `out`, cut to `size` bytes. The length; 0 when it said
+ * nothing that may be shown, as of a credential that was refused. */
+size_t attempt_quote(const struct attempt *a, char *out, size_t size);
+
 /* The client reads again. */
 void attempt_drained(struct attempt *a);
 

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "gatewayd/account.h"
 #include "gatewayd/http.h"
 #include "gatewayd/reply.h"
 #include "gatewayd/request.h"
@@ -172,6 +173,7 @@ static void refuse(struct conn *c, int status, const char *code, const char *mes
         sock_send(&c->sock, &piece, 1);
     }
     buf_fini(&text);
+    account_answer(c->conns->service->region, status, code);
     exchange_give(c);
     finish(c);
 }

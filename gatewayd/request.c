@@ -359,13 +359,33 @@ void request_begin(struct request *r, const struct http_request *head, struct st
     run(r);
 }
 
-static void log_end(struct request *r)
+/* The answer is somebody's: of an upstream that is asked still, or was until now. */
+static bool is_answered(const struct request *r)
+{
+    return r->relay.committed && r->current->attempt.active;
+}
+
+struct spent {
+    uint64_t total_us;
+    uint64_t upstream_us;
+    uint64_t overhead_us; /* what is neither upstream nor waiting */
+};
+
+static struct spent spent_by(const struct request *r)
 {
     uint64_t now = event_clock_us();
     const struct attempt *a = &r->current->attempt;
-    bool answered = r->relay.committed && a->active;
-    uint64_t upstream = r->failed_us + (answered ? (a->done_us > a->sent_us ? a->done_us : now) - a->sent_us : 0);
-    uint64_t total = now - r->began_us, elsewhere = upstream + r->waited_us;
+    uint64_t answer = is_answered(r) ? (a->done_us > a->sent_us ? a->done_us : now) - a->sent_us : 0;
+    struct spent spent = {.total_us = now - r->began_us, .upstream_us = r->failed_us + answer};
+    uint64_t elsewhere = spent.upstream_us + r->waited_us;
+    spent.overhead_us = spent.total_us > elsewhere ? spent.total_us - elsewhere : 0;
+    return spent;
+}
+
+static void log_end(struct request *r, const struct spent *spent)
+{
+    const struct attempt *a = &r->current->attempt;
+    bool answered = is_answered(r);
     struct account_record record = {
         .id = r->id,
         .traceparent = http_header_find(r->head->headers, r->head->header_count, STR("traceparent")),
@@ -380,20 +400,33 @@ static void log_end(struct request *r)
         .events = answered ? a->intake.events : 0,
         .usage = answered ? a->intake.usage : (struct usage){0},
         .wait_us = r->waited_us,
-        .upstream_us = upstream,
-        .total_us = total,
-        .overhead_us = total > elsewhere ? total - elsewhere : 0,
+        .upstream_us = spent->upstream_us,
+        .total_us = spent->total_us,
+        .overhead_us = spent->overhead_us,
         .end = r->outcome,
     };
     memcpy(record.tries, r->notes, sizeof record.tries);
     account_log(&record);
 }
 
+static void note_end(struct request *r)
+{
+    bool logs = log_access_enabled();
+    account_answer(r->service->region, r->status, r->outcome);
+    if (!logs && r->attempts == 0)
+        return;
+    struct spent spent = spent_by(r);
+    if (r->attempts > 0)
+        account_effort(r->service->region, r->attempts, spent.overhead_us);
+    if (logs)
+        log_end(r, &spent);
+}
+
 /* Everything that is held is given back here and nowhere else. */
 static void settle(struct request *r)
 {
-    if (r->active && log_access_enabled())
-        log_end(r);
+    if (r->active)
+        note_end(r);
     request_unpark(r);
     for (size_t i = 0; i < REQUEST_TRIES; i++)
         request_close_try(r, &r->tries[i]);

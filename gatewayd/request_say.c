@@ -9,27 +9,14 @@
  * Apart from the story, because the story is about what happens and this about how it is put.
  */
 
-static struct str quote_of(struct request *r, const struct attempt *a)
-{
-    if (a->intake.mode != INTAKE_ERROR || a->verdict.class == CLASS_AUTH)
-        return STR("");
-    struct json_value message = json_path(buf_str(&a->intake.held), "error.message");
-    if (message.type != JSON_STRING)
-        return STR("");
-    const struct secret *key = a->ticket.candidate->target->key;
-    struct str text = key ? secret_text(key) : STR("");
-    if (text.len > 0 && memmem(message.text.at, message.text.len, text.at, text.len))
-        return STR("");
-    char *plain = arena_alloc(&r->arena, message.text.len + 1);
-    size_t len = plain ? json_unescape(message.text, plain) : 0;
-    return plain ? (struct str){plain, len < 300 ? len : 300} : STR("");
-}
+enum { QUOTE_MAX = 300 };
 
-/* What the last upstream said; nothing when it repeats the credential, as some providers do when they refuse one. */
+/* What the last upstream said, or what became of the connection. */
 void request_keep_words(struct request *r, const struct attempt *a)
 {
+    char *room = arena_alloc(&r->arena, QUOTE_MAX);
     memcpy(r->why, a->why, sizeof r->why);
-    r->quote = quote_of(r, a);
+    r->quote = (struct str){room, room ? attempt_quote(a, room, QUOTE_MAX) : 0};
 }
 
 static enum step_result all_failed(struct request *r)

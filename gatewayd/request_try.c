@@ -3,6 +3,7 @@
 #include "libshm/budget.h"
 #include "libshm/clock.h"
 #include "libshm/count.h"
+#include "libshm/series.h"
 
 /*
  * The story's step of sending, and what becomes of a try afterwards: begun, joined by a hedge, heard of, written off,
@@ -13,6 +14,16 @@ void request_note_try(struct request_try *t, struct verdict verdict)
 {
     if (t->note)
         *t->note = (struct account_try){t->attempt.ticket.candidate->target->conf->name, verdict.class, verdict.status};
+}
+
+/* Of every try but a request's first: who is asked, and why once more. */
+static void count_repeat(struct request *r, const struct request_try *t)
+{
+    enum gws_repeat why = t->hedge ? GWS_REPEAT_HEDGE : r->rescuing ? GWS_REPEAT_REPLAY
+                          : t->retry                                ? GWS_REPEAT_RETRY
+                                                                    : GWS_REPEAT_FAILOVER;
+    if (r->attempts > 0)
+        gws_series_repeat(r->service->region, t->attempt.ticket.candidate->target->row, why);
 }
 
 static int start(struct request *r, struct request_try *t)
@@ -33,6 +44,7 @@ static int start(struct request *r, struct request_try *t)
     if (r->attempts == 0 && now + c->timeouts.total < r->deadline)
         r->deadline = now + c->timeouts.total;
     t->note = r->attempts < ACCOUNT_TRIES ? &r->notes[r->attempts] : NULL;
+    count_repeat(r, t);
     r->attempts++;
     stage->tries++;
     if (r->rescuing)

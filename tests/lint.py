@@ -32,7 +32,7 @@ LAYERS = [
     (False, "plan"),
     (False, "headers reply"),
     (True, "history names overview roster state times words show"),
-    (True, "answer http sse splice json wait secret unserved usage tokens truncate"),
+    (True, "answer http sse splice json wait secret unserved usage tokens truncate quote"),
     (True, "conf log sock event wake heap buf str"),
 ]
 

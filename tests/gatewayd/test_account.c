@@ -1,6 +1,6 @@
 /*
  * The line that is written for a request: one JSON object with the names that readers rely on, whatever the client and
- * the configuration put into it, and however much of it.
+ * the configuration put into it, and however much of it. And what is counted of it.
  */
 
 #include <fcntl.h>
@@ -18,6 +18,9 @@
 #include "gatewayd/account.h"
 #include "gatewayd/json.h"
 #include "gatewayd/log.h"
+#include "libshm/count.h"
+#include "libshm/measure.h"
+#include "tests/libshm/fixture.h"
 
 static char path[] = "/tmp/gwaccount-XXXXXX";
 
@@ -221,6 +224,52 @@ static void is_silent_when_off(void **state)
     assert_int_equal(log_access_open(path), 0);
 }
 
+static void counts_what_clients_got(void **state)
+{
+    static const struct {
+        int status;
+        const char *end;
+        enum gws_count count;
+    } answers[] = {
+        {200, "done", GWS_COUNT_ANSWERED_2XX},           {204, "done", GWS_COUNT_ANSWERED_2XX},
+        {304, "done", GWS_COUNT_ANSWERED_3XX},           {404, "model_not_found", GWS_COUNT_ANSWERED_4XX},
+        {502, "all_endpoints_failed", GWS_COUNT_ANSWERED_5XX}, {529, "done", GWS_COUNT_ANSWERED_5XX},
+        {999, "done", GWS_COUNT_ANSWERED_5XX},           {200, "cut", GWS_COUNT_ANSWERED_5XX},
+        {200, "client left", GWS_COUNT_ABORTED},         {0, "client left", GWS_COUNT_ABORTED},
+        {200, "client stalled", GWS_COUNT_ABORTED},      {0, "done", GWS_COUNT_ABORTED},
+    };
+    struct fixture f;
+
+    (void)state;
+    fixture_open(&f);
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        uint64_t before[GWS_COUNTS], after[GWS_COUNTS];
+        gws_count_read(&f.region, before);
+        account_answer(&f.region, answers[i].status, answers[i].end);
+        gws_count_read(&f.region, after);
+        for (int c = 0; c < GWS_COUNTS; c++)
+            assert_int_equal(after[c] - before[c], c == (int)answers[i].count);
+    }
+    fixture_close(&f);
+}
+
+static void measures_what_it_took(void **state)
+{
+    struct fixture f;
+    struct gws_latency_counts counts;
+
+    (void)state;
+    fixture_open(&f);
+    account_effort(&f.region, 3, 80);
+    gws_measure_read(&f.region, GWS_MEASURE_ATTEMPTS, &counts);
+    assert_int_equal(counts.count, 1);
+    assert_int_equal(counts.sum_us, 3000);
+    gws_measure_read(&f.region, GWS_MEASURE_OVERHEAD, &counts);
+    assert_int_equal(counts.count, 1);
+    assert_int_equal(counts.sum_us, 80);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -230,6 +279,8 @@ int main(void)
         cmocka_unit_test(keeps_lines_short),
         cmocka_unit_test(counts_what_it_knows),
         cmocka_unit_test(is_silent_when_off),
+        cmocka_unit_test(counts_what_clients_got),
+        cmocka_unit_test(measures_what_it_took),
     };
     return cmocka_run_group_tests(tests, open_log, close_log);
 }

@@ -79,6 +79,14 @@ static void assert_left(const struct scene *s, const uint64_t left[LIMITS])
             fail_msg("limit %d: %d left instead of %d", i, (int)is[i], (int)left[i]);
 }
 
+/* How often one limit has turned somebody away. */
+static uint64_t refusals(const struct scene *s, int limit)
+{
+    const struct plan_limits *l = limit % 2 ? s->account : s->own;
+    return limit < 2 ? gws_quota_refusals(s->region, l->rpd_row)
+                     : gws_limit_refusals(s->region, limit < 4 ? l->tpm_row : l->rpm_row);
+}
+
 /* Spend all of one limit, as others would. */
 static void spend(struct scene *s, int limit)
 {
@@ -146,6 +154,8 @@ static void takes_all_or_none(void **state)
             assert_int_equal(r->exhausted, waits[limit].exhausted);
             assert_in_range(r->until, now + waits[limit].soonest, now + waits[limit].latest);
         }
+        for (int i = 0; i < LIMITS; i++) /* a look is none */
+            assert_int_equal(refusals(&s, i), i == limit);
         assert_left(&s, left);
         assert_null(ticket.candidate);
         assert_int_equal(gws_gate_sum(s.region, s.a->target->endpoint), 0);

@@ -1,6 +1,7 @@
 /*
  * What a settlement does beyond breakers and cooldowns after failures: the bulkhead that finds its own size, the
- * success that announces the end of a quota, the third refusal in a row; and who is woken when a place comes free.
+ * success that announces the end of a quota, the third refusal in a row; who is woken when a place comes free; and what
+ * is kept of it for whoever asks later.
  */
 
 #include "tests/gatewayd/rig.h"
@@ -9,7 +10,9 @@
 
 #include "gatewayd/admit.h"
 #include "gatewayd/wake.h"
+#include "libshm/evidence.h"
 #include "libshm/gate.h"
+#include "libshm/series.h"
 
 static const char text[] =
     "state: /tmp/x\n"
@@ -237,6 +240,101 @@ static void a_refused_take_wakes_nobody(void **state)
     end(&s);
 }
 
+static void counts_each_ending(void **state)
+{
+    static const struct {
+        enum outcome_class class;
+        int status;
+        enum gws_ending ending;
+    } endings[] = {
+        {CLASS_OK, 200, GWS_ENDING_OK},           {CLASS_CLIENT, 400, GWS_ENDING_REFUSED},
+        {CLASS_CONTEXT, 400, GWS_ENDING_REFUSED}, {CLASS_AUTH, 401, GWS_ENDING_LIMITED},
+        {CLASS_QUOTA, 429, GWS_ENDING_LIMITED},   {CLASS_QUOTA_HERE, 429, GWS_ENDING_LIMITED},
+        {CLASS_RATE, 429, GWS_ENDING_LIMITED},    {CLASS_OVERLOAD, 429, GWS_ENDING_LIMITED},
+        {CLASS_OVERLOAD, 529, GWS_ENDING_SERVER}, {CLASS_SERVER, 500, GWS_ENDING_SERVER},
+        {CLASS_INVALID, 200, GWS_ENDING_INVALID}, {CLASS_SILENCE, 0, GWS_ENDING_SILENT},
+        {CLASS_TRANSPORT, 0, GWS_ENDING_LOST},    {CLASS_CUT, 200, GWS_ENDING_LOST},
+        {CLASS_STALE, 0, GWS_ENDING_LOST},        {CLASS_LOCAL, 0, GWS_ENDING_LEFT},
+        {CLASS_ABORT, 0, GWS_ENDING_LEFT},
+    };
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        struct ticket ticket = {.candidate = s.stiff};
+        uint64_t before[GWS_ENDINGS], after[GWS_ENDINGS];
+        gws_series_read(s.region, s.stiff->pair_row, before);
+        admit_settle(s.region, &ticket, (struct verdict){endings[i].class, GWS_NO_WAIT, endings[i].status}, false);
+        admit_settle(s.region, &ticket, (struct verdict){CLASS_OK, GWS_NO_WAIT, 200}, false); /* settled already */
+        gws_series_read(s.region, s.stiff->pair_row, after);
+        for (int e = 0; e < GWS_ENDINGS; e++)
+            assert_int_equal(after[e] - before[e], e == (int)endings[i].ending);
+    }
+    end(&s);
+}
+
+/* Of a stream what counts is its end; that it answered at all is known from its first content on. */
+static void counts_streams_at_their_end(void **state)
+{
+    struct scene s;
+    struct ticket ticket = {0};
+    uint64_t out[GWS_ENDINGS];
+
+    (void)state;
+    begin(&s);
+    take(&s, s.a, &ticket);
+    assert_int_equal(gws_series_last_answer(s.region, s.a->pair_row), 0);
+    rig_pass_ms(&s.rig, 1000);
+    admit_answering(s.region, &ticket, (struct verdict){CLASS_OK, GWS_NO_WAIT, 200});
+    assert_true(gws_series_last_answer(s.region, s.a->pair_row) >= 1000);
+    gws_series_read(s.region, s.a->pair_row, out);
+    assert_int_equal(out[GWS_ENDING_OK], 0);
+    admit_settle(s.region, &ticket, (struct verdict){CLASS_CUT, GWS_NO_WAIT, 200}, false);
+    admit_release(s.region, &ticket);
+    gws_series_read(s.region, s.a->pair_row, out);
+    assert_int_equal(out[GWS_ENDING_OK], 0);
+    assert_int_equal(out[GWS_ENDING_LOST], 1);
+    end(&s);
+}
+
+static bool witnessed(struct scene *s, uint32_t row, struct verdict verdict, bool loss_known)
+{
+    struct ticket ticket = {.candidate = s->a};
+    struct gws_evidence seen;
+    gws_evidence_clear(s->region, row);
+    admit_witness(s->region, &ticket, verdict, loss_known, STR("it said so"));
+    if (!gws_evidence_read(s->region, row, &seen))
+        return false;
+    assert_int_equal(seen.outcomes[0], verdict.class + 1);
+    assert_int_equal(seen.status, verdict.status);
+    assert_string_equal(seen.text, "it said so");
+    return true;
+}
+
+static void keeps_evidence_of_failures(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s);
+    uint32_t pair = s.a->pair_row, endpoint = s.a->target->row;
+    assert_true(witnessed(&s, pair, (struct verdict){CLASS_SERVER, GWS_NO_WAIT, 502}, false));
+    assert_true(witnessed(&s, pair, (struct verdict){CLASS_RATE, 5000, 429}, false));
+    assert_true(witnessed(&s, pair, (struct verdict){CLASS_AUTH, GWS_NO_WAIT, 401}, false));
+    assert_true(witnessed(&s, pair, (struct verdict){CLASS_CUT, GWS_NO_WAIT, 200}, false));
+    assert_false(witnessed(&s, pair, (struct verdict){CLASS_CUT, GWS_NO_WAIT, 200}, true));
+    assert_true(witnessed(&s, endpoint, (struct verdict){CLASS_TRANSPORT, GWS_NO_WAIT, 0}, false));
+    assert_false(witnessed(&s, endpoint, (struct verdict){CLASS_TRANSPORT, GWS_NO_WAIT, 0}, true));
+    assert_false(witnessed(&s, pair, (struct verdict){CLASS_TRANSPORT, GWS_NO_WAIT, 0}, false));
+    assert_false(witnessed(&s, endpoint, (struct verdict){CLASS_SERVER, GWS_NO_WAIT, 502}, false));
+    const enum outcome_class nobodys[] = {CLASS_OK,    CLASS_CLIENT, CLASS_CONTEXT,
+                                          CLASS_STALE, CLASS_LOCAL,  CLASS_ABORT};
+    for (size_t i = 0; i < sizeof nobodys / sizeof *nobodys; i++)
+        assert_false(witnessed(&s, pair, (struct verdict){nobodys[i], GWS_NO_WAIT, 0}, false));
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,6 +344,9 @@ int main(void)
         cmocka_unit_test(third_refusal_in_a_row_exhausts),
         cmocka_unit_test(wakes_who_waits_for_a_place),
         cmocka_unit_test(a_refused_take_wakes_nobody),
+        cmocka_unit_test(counts_each_ending),
+        cmocka_unit_test(counts_streams_at_their_end),
+        cmocka_unit_test(keeps_evidence_of_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

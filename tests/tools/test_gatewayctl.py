@@ -578,7 +578,7 @@ def test_region_check_finds_what_is_wrong(r):
     # A breaker that is open for no reason, a day before the one corrected, a byte of a slot that nobody uses.
     scribble(r.path, at["domains"], (1 << 62 | 1 << 48).to_bytes(8, "little"))
     scribble(r.path, at["quotas"], bytes(8))
-    scribble(r.path, at["slots"] + 224, b"x")
+    scribble(r.path, at["slots"] + 240, b"x")
     result = r("--json", "region", "check")
     equal((result.code, result.err), (1, ""), "exit status")
     problems = {row["section"]: row for row in result.json["problems"]}

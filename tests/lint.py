@@ -31,6 +31,7 @@ LAYERS = [
     (False, "process"),
     (False, "plan"),
     (False, "headers reply"),
+    (False, "metrics"),
     (True, "history names overview roster state times words show"),
     (True, "answer http sse splice json wait secret unserved usage tokens truncate quote"),
     (True, "conf log sock event wake heap buf str"),

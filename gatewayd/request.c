@@ -298,6 +298,7 @@ static int make_head(struct relay *relay, struct buf *out, size_t length)
     if (length == SIZE_MAX && r->head->minor == 0)
         r->keep_alive = false; /* only the connection's end can end this body */
     r->status = r->current->attempt.response->status;
+    r->promised = r->current->attempt.ticket.candidate->target->conf->name;
     if (r->events && r->service->plan->conf->stream.replay && r->route.kind == ROUTE_MODEL)
         splice_begin(&r->relay.given, splice_api_of(r->route.upstream_path));
     return request_say_head(r, out, length);
@@ -343,6 +344,7 @@ void request_begin(struct request *r, const struct http_request *head, struct st
     r->attempts = r->truncated = 0;
     r->status = 0;
     r->outcome = "done";
+    r->promised = NULL;
     r->route = (struct route){0};
     r->course = (struct course){0};
     r->verdict = (struct verdict){0};
@@ -392,8 +394,8 @@ static void log_end(struct request *r, const struct spent *spent)
         .method = r->head->method,
         .path = r->head->path,
         .model_asked = r->route.asked,
-        .model_answered = answered ? r->course.now->name : (struct str){0},
-        .endpoint = answered ? a->ticket.candidate->target->conf->name : NULL,
+        .model_answered = r->promised ? r->course.now->name : (struct str){0},
+        .endpoint = answered ? a->ticket.candidate->target->conf->name : r->promised,
         .attempts = r->attempts,
         .status = r->status,
         .bytes = r->relay.bytes,

@@ -68,6 +68,7 @@ struct request {
 
     /* The answer. */
     struct relay relay;
+    const char *promised;   /* the endpoint whose head the client was given; NULL: none yet */
     struct verdict verdict; /* of the last try */
     char why[128];
     struct str quote;       /* what its upstream said */

@@ -681,6 +681,12 @@ def test_the_story_in_the_log(t):
     r = Chat.ask(gw).run()
     broken(r)
     assert line_of(gw, r)["end"] != plain["end"], "a broken stream ends as a whole one: %s" % line_of(gw, r)
+    gw.stop()
+    gw = t.gateway([endpoint("a", c)], retry={"attempts": 1}, name="gw3")
+    r = Chat.ask(gw).run()
+    broken(r)
+    line = line_of(gw, r)
+    equal((line["endpoint"], line["model_answered"], line["end"]), ("a", "gpt-test", "cut"), "whose answer broke off")
 
 
 def line_of(gw, response):

@@ -124,11 +124,22 @@ static int hold_event(struct intake *intake, struct str event, bool first_conten
     return rc;
 }
 
+/*
+ * What an answer's end is followed by is no part of it: an error there makes it no less whole, and of a replay the
+ * client has had all it needs. The rest is passed on, as everything is.
+ */
+static bool is_past_the_end(const struct intake *intake, enum sse_kind kind)
+{
+    return intake->terminal && intake->content && (kind == SSE_ERROR || intake->replays);
+}
+
 /* One event, judged and noted. True when it may pass to the client as it is, together with its neighbours. */
 static bool deal_with(struct intake *intake, struct str event, int *rc)
 {
     bool had_content = intake->content;
     enum sse_kind kind = had_content ? sse_glance(event) : sse_judge(event);
+    if (is_past_the_end(intake, kind))
+        return false;
     note(intake, event, kind);
     if (kind == SSE_ERROR)
         *rc = keep_error(intake, event);

@@ -329,6 +329,24 @@ static void keeps_an_error_later(void **state)
     }
 }
 
+/* After the end of an answer it makes no difference any more; without an answer there was no end of one. */
+static void ignores_an_error_past_the_end(void **state)
+{
+    struct scene s;
+
+    (void)state;
+    begin(&s, 200, "text/event-stream");
+    assert_int_equal(feed(&s, STR(WORD STOP DONE ERROR DONE)), UPSTREAM_TAKEN);
+    assert_true(s.intake.terminal && !s.intake.failed);
+    assert_got(&s, "HEAD\r\n\r\n" WORD STOP DONE DONE);
+    end(&s);
+
+    begin(&s, 200, "text/event-stream");
+    assert_int_equal(feed(&s, STR(FIRST DONE ERROR)), UPSTREAM_ABORT);
+    assert_true(s.intake.failed);
+    end(&s);
+}
+
 /* Content has come and is not released: an error can still be judged as if nothing had. */
 static void holds_content(void **state)
 {
@@ -426,6 +444,7 @@ static void goes_on_with_a_replay(void **state)
             assert_int_equal(feed(&s, (struct str){whole + at, at + step < strlen(whole) ? step : strlen(whole) - at}),
                              UPSTREAM_TAKEN);
         assert_true(s.intake.finished && s.intake.terminal);
+        assert_int_equal(feed(&s, STR(ERROR DONE TOLD("b", "!"))), UPSTREAM_TAKEN); /* past the end */
         assert_got(&s, "HEAD\r\n\r\n" FIRST TOLD("a", "Once ") TOLD("a", "upon") TOLD("a", " a time") STOP DONE);
         end(&s);
     }
@@ -680,6 +699,7 @@ int main(void)
         cmocka_unit_test(pieces_make_no_difference),
         cmocka_unit_test(aborts_on_an_error_first),
         cmocka_unit_test(keeps_an_error_later),
+        cmocka_unit_test(ignores_an_error_past_the_end),
         cmocka_unit_test(holds_content),
         cmocka_unit_test(waits_for_every_choice),
         cmocka_unit_test(hears_the_usage),

@@ -1,0 +1,179 @@
+#!/usr/bin/python3
+"""The alerts and the dashboard that are installed: every metric, label and state in them exists, every query is one.
+
+    test_watching.py [PROMTOOL]
+
+METRICS below is what the steward serves; when gatewayd/metrics.c is there, names are compared with it as well. With
+promtool (Debian's package prometheus) the queries are parsed and the alerts' own tests are run.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+METRICS = {
+    "gatewayd_requests_total": {"endpoint", "model", "status"},
+    "gatewayd_client_requests_total": {"client", "status"},
+    "gatewayd_request_seconds": {"endpoint", "le"},
+    "gatewayd_first_token_seconds": {"endpoint", "le"},
+    "gatewayd_overhead_seconds": {"le"},
+    "gatewayd_retries_total": {"endpoint", "reason"},
+    "gatewayd_attempts": {"le"},
+    "gatewayd_endpoint_state": {"endpoint", "state"},
+    "gatewayd_active_endpoint": {"model", "endpoint"},
+    "gatewayd_breaker_transitions_total": {"endpoint", "to"},
+    "gatewayd_cooldown_seconds": {"endpoint"},
+    "gatewayd_in_flight": {"endpoint"},
+    "gatewayd_limit_rejections_total": {"limit"},
+    "gatewayd_tokens_total": {"client", "model", "kind"},
+    "gatewayd_cost_usd_total": {"client", "model"},
+    "gatewayd_cache_total": {"result"},
+    "gatewayd_parked": set(),
+    "gatewayd_rescues_total": {"result"},
+    "gatewayd_worker_restarts_total": set(),
+    "gatewayd_build_info": set(),
+}
+HISTOGRAMS = {name for name, labels in METRICS.items() if "le" in labels}
+EVERYWHERE = {"job", "instance"}
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+        return file.read()
+
+
+def states():
+    """The names of states, from the code that shows them."""
+    table = re.search(r"names\[\] = \{(.*?)\}", read("gatewayd/state.c"), re.S).group(1)
+    return set(re.findall(r'"(\w+)"', table))
+
+
+def served():
+    """The names in gatewayd/metrics*.c, or None when there is no such file."""
+    files = [name for name in os.listdir(os.path.join(ROOT, "gatewayd")) if re.match(r"metrics\w*\.c$", name)]
+    return set(re.findall(r"gatewayd_[a-z_]+", "".join(read("gatewayd/" + name) for name in files))) if files else None
+
+
+def base(name):
+    """The metric that a series belongs to."""
+    short = re.sub(r"_(bucket|sum|count)$", "", name)
+    return short if short in HISTOGRAMS else name
+
+
+def check_query(where, query):
+    for name, selector in re.findall(r"\b(gatewayd_\w+)(\{[^}]*\})?", query):
+        metric = base(name)
+        if metric not in METRICS:
+            yield "%s: no metric is called %s" % (where, name)
+            continue
+        if metric in HISTOGRAMS and metric == name:
+            yield "%s: %s is a histogram, and has series with _bucket, _sum and _count only" % (where, name)
+        for label, value in re.findall(r'(\w+)(?:=~|!~|!=|=)"([^"]*)"', selector or ""):
+            if label not in METRICS[metric] | EVERYWHERE:
+                yield "%s: %s has no label %s" % (where, name, label)
+            if label == "state":
+                for state in set(value.split("|")) - states():
+                    yield "%s: no state is called %s" % (where, state)
+
+
+def alerts():
+    """(name, query) of every rule. The file's own layout is relied on: a rule's keys stand in one order."""
+    rules = re.findall(r"- alert: (\w+)\n\s+expr: (?:>-\n)?(.*?)\n\s+(?:for|labels):", read("etc/alerts.yml"), re.S)
+    return [(name, re.sub(r"\s+", " ", query).strip()) for name, query in rules]
+
+
+def panels(board):
+    for panel in board["panels"]:
+        yield panel
+        yield from panel.get("panels", [])
+
+
+def queries(board):
+    """(where, query) of everything in the dashboard that asks Prometheus."""
+    for panel in panels(board):
+        for target in panel.get("targets", []):
+            yield "panel %r" % panel["title"], target["expr"]
+    for note in board["annotations"]["list"]:
+        yield "annotation %r" % note["name"], note["expr"]
+
+
+def overlap(a, b):
+    beside = a["x"] + a["w"] <= b["x"] or b["x"] + b["w"] <= a["x"]
+    return not beside and a["y"] < b["y"] + b["h"] and b["y"] < a["y"] + a["h"]
+
+
+def check_board(board):
+    found = list(panels(board))
+    for problem in (check_query("etc/grafana.json: " + where, query) for where, query in queries(board)):
+        yield from problem
+    if len({panel["id"] for panel in found}) != len(found):
+        yield "etc/grafana.json: two panels have one id"
+    for number, panel in enumerate(found):
+        if panel["gridPos"]["x"] + panel["gridPos"]["w"] > 24:
+            yield "etc/grafana.json: panel %r is too far to the right" % panel["title"]
+        for other in found[:number]:
+            if overlap(panel["gridPos"], other["gridPos"]):
+                yield "etc/grafana.json: panels %r and %r overlap" % (panel["title"], other["title"])
+        for asked in [panel] + panel.get("targets", []) if panel["type"] != "row" else []:
+            if asked["datasource"] != {"type": "prometheus", "uid": "${datasource}"}:
+                yield "etc/grafana.json: panel %r does not ask the chosen data source" % panel["title"]
+    known = {variable["name"] for variable in board["templating"]["list"]}
+    for name in set(re.findall(r"\$\{?([a-z]\w*)", json.dumps(board))) - known:
+        yield "etc/grafana.json: no variable is called %s" % name
+
+
+def check_alerts():
+    tested = read("tests/tools/alerts_test.yml")
+    rules = alerts()
+    if len(rules) != read("etc/alerts.yml").count("- alert:"):
+        yield "etc/alerts.yml: %d rules could be read, and there are others" % len(rules)
+    for name, query in rules:
+        yield from check_query("etc/alerts.yml: " + name, query)
+        if 'alertname="%s"' % name not in tested:
+            yield "tests/tools/alerts_test.yml: %s never fires there" % name
+
+
+def check_served():
+    names = served()
+    used = {base(name) for name in re.findall(r"\bgatewayd_\w+", read("etc/alerts.yml") + read("etc/grafana.json"))}
+    for name in sorted(used & set(METRICS)) if names is not None else []:
+        if name not in names:
+            yield "%s is used in etc/, and gatewayd/metrics.c does not serve it" % name
+
+
+def said(args):
+    """What a program complains of, if it does."""
+    done = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return [] if done.returncode == 0 else ["%s:\n%s" % (" ".join(args), done.stdout)]
+
+
+def check_with_promtool(promtool, board):
+    yield from said([promtool, "check", "rules", os.path.join(ROOT, "etc/alerts.yml")])
+    yield from said([promtool, "test", "rules", os.path.join(ROOT, "tests/tools/alerts_test.yml")])
+    rules = [{"record": "panel:%d" % number, "expr": query.replace("$__rate_interval", "5m")}
+             for number, (_, query) in enumerate(queries(board))]
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump({"groups": [{"name": "dashboard", "rules": rules}]}, file)
+        file.flush()
+        yield from said([promtool, "check", "rules", file.name])
+
+
+def main(args):
+    board = json.loads(read("etc/grafana.json"))
+    promtool = args[0] if args else shutil.which("promtool")
+    faults = list(check_board(board)) + list(check_alerts()) + list(check_served())
+    if promtool:
+        faults += list(check_with_promtool(promtool, board))
+    for fault in faults:
+        print(fault)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

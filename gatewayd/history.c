@@ -33,6 +33,10 @@ static const char *kind_name(enum gws_event_code code)
         [GWS_EVENT_WORKER_DEATH] = "worker_death",
         [GWS_EVENT_ADOPTED] = "adopted",
         [GWS_EVENT_QUOTA_RESET] = "quota_reset",
+        [GWS_EVENT_UPGRADE_BEGUN] = "upgrade_begun",
+        [GWS_EVENT_UPGRADE] = "upgrade",
+        [GWS_EVENT_UPGRADE_FAILED] = "upgrade_failed",
+        [GWS_EVENT_UPGRADE_REFUSED] = "upgrade_refused",
     };
     bool known = (size_t)code < sizeof(names) / sizeof(names[0]) && names[code];
     return known ? names[code] : "unknown";
@@ -78,6 +82,10 @@ static void describe_change(const struct gws_event *event, struct history_entry 
     case GWS_EVENT_QUOTA_RESET:
         entry->from = numbered("spent", event->old);
         break;
+    case GWS_EVENT_UPGRADE:
+        entry->to = numbered("generation", event->new);
+        break;
+    case GWS_EVENT_UPGRADE_BEGUN:
     case GWS_EVENT_WORKER_START:
         entry->to = numbered("pid", event->new);
         break;

@@ -62,11 +62,16 @@ int32_t roster_pid(const struct gws_slot_info *info)
 int32_t roster_master(const struct gws_region *region, const char *path)
 {
     int32_t pid = gws_lock_holder(path);
-    for (uint32_t slot = 0; pid <= 0 && slot < region->dims.slots; slot++) {
+    uint64_t latest = 0; /* one that an upgrade has replaced may still wait for its workers */
+    bool held = pid > 0;
+    for (uint32_t slot = 0; !held && slot < region->dims.slots; slot++) {
         struct gws_slot_info info;
         const char *state;
-        if (roster_read(region, slot, &info, &state) && info.role == GWS_ROLE_MASTER && strcmp(state, "live") == 0)
-            pid = info.pid;
+        if (!roster_read(region, slot, &info, &state) || info.role != GWS_ROLE_MASTER || strcmp(state, "live") != 0 ||
+            info.started_ms < latest)
+            continue;
+        pid = info.pid;
+        latest = info.started_ms;
     }
     return pid > 0 ? pid : 0;
 }

@@ -148,7 +148,7 @@ static void check_ring(struct check *c, uint32_t slot)
         if ((seq - 1) % size != i || seq > head + 1)
             check_fault(c, "rings", &ring[i], 64, "slot %" PRIu32 " has record %" PRIu64 " at place %" PRIu64
                         " and has written %" PRIu64, slot, seq, i, head);
-        else if ((code == GWS_EVENT_NONE || code > GWS_EVENT_QUOTA_RESET) && word_load(&ring[i].seq) == seq)
+        else if ((code == GWS_EVENT_NONE || code > GWS_EVENT_UPGRADE_REFUSED) && word_load(&ring[i].seq) == seq)
             check_fault(c, "rings", &ring[i], 64, "slot %" PRIu32 " has a record of code %" PRIu64, slot, code);
     }
 }

@@ -23,7 +23,11 @@ enum gws_event_code {
     GWS_EVENT_WORKER_STOP,    /* old: pid; an ordered end */
     GWS_EVENT_WORKER_DEATH,   /* old: pid; new: wait status, or UINT64_MAX when found dead by its lock */
     GWS_EVENT_ADOPTED,        /* a new master took over the region */
-    GWS_EVENT_QUOTA_RESET     /* domain is a quota row; old: what had been spent that day */
+    GWS_EVENT_QUOTA_RESET,    /* domain is a quota row; old: what had been spent that day */
+    GWS_EVENT_UPGRADE_BEGUN,  /* new: pid of the new master */
+    GWS_EVENT_UPGRADE,        /* the new master serves; old: its version, 16 bits a part; new: its generation */
+    GWS_EVENT_UPGRADE_FAILED, /* the master that was asked goes on */
+    GWS_EVENT_UPGRADE_REFUSED /* nothing was begun */
 };
 
 enum { GWS_NO_DOMAIN = UINT32_MAX, GWS_BY_GATEWAY = UINT32_MAX };

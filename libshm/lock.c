@@ -73,10 +73,10 @@ static int32_t read_pid(int fd)
 }
 
 /* Longer text first would leave digits of an older pid behind; a reader in between sees no number at all. */
-static int write_pid(int fd)
+int gws_lock_sign(int fd, int32_t pid)
 {
     char text[32];
-    int length = snprintf(text, sizeof(text), "%ld\n", (long)getpid());
+    int length = snprintf(text, sizeof(text), "%ld\n", (long)pid);
 
     if (ftruncate(fd, 0) != 0)
         return -errno;
@@ -116,7 +116,7 @@ int gws_lock_take(const char *region_path, struct gws_fault *fault)
     }
     result = gws_lock_try(fd, 0);
     if (result == 0)
-        result = write_pid(fd);
+        result = gws_lock_sign(fd, (int32_t)getpid());
     else if (result == 1)
         result = refuse_busy(fd, path, fault);
     if (result != 0) {

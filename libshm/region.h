@@ -150,6 +150,10 @@ uint64_t gws_region_real_base(const struct gws_region *region);
  */
 int gws_lock_take(const char *region_path, struct gws_fault *fault);
 
+/* Write another pid into the lock file, by the descriptor that gws_lock_take() gave: that of a new master which has
+ * inherited it. 0 or -errno. */
+int gws_lock_sign(int fd, int32_t pid);
+
 /* The pid of the master holding the lock, 0 when none does, or -1 when it is held by one who has not said its pid yet.
  * Asking disturbs nothing. 0 also when the lock file may not be read. */
 int32_t gws_lock_holder(const char *region_path);

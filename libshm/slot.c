@@ -73,23 +73,34 @@ static void describe(struct gws_slot_row *row, enum gws_role role, uint64_t conf
     word_store_relaxed(&row->connections, 0);
 }
 
+/* During an upgrade two masters look for slots: whoever describes one must be the one who gets it, hence the lock. */
+static bool try_reserve(struct gws_region *region, uint32_t slot, enum gws_role role, uint64_t config, uint64_t now)
+{
+    struct gws_slot_row *row = &region->slots[slot];
+    uint64_t word;
+    bool taken = false;
+
+    if (gws_lock_try(region->fd, lock_byte(region, (int)slot)) != 0)
+        return false;
+    word = word_load(&row->life);
+    if (life_of(word).state == GWS_SLOT_FREE) {
+        raise_mark(&region->header->slot_high, slot + 1);
+        gws_event_resume(region, (int)slot);
+        describe(row, role, config, now);
+        taken = word_swap(&row->life, &word, join(GWS_SLOT_STARTING, life_of(word).gen + 1, (int32_t)getpid()));
+    }
+    gws_lock_drop(region->fd, lock_byte(region, (int)slot));
+    return taken;
+}
+
 int gws_slot_reserve(struct gws_region *region, enum gws_role role, uint64_t config, uint64_t now)
 {
     if (!may_change(region))
         return -EPERM;
-    for (uint32_t i = 0; i < own_slots(region); i++) {
-        struct gws_slot_row *row = &region->slots[i];
-        uint64_t word = word_load(&row->life);
-        struct life life = life_of(word);
-
-        if (life.state != GWS_SLOT_FREE)
-            continue;
-        raise_mark(&region->header->slot_high, i + 1);
-        gws_event_resume(region, (int)i);
-        describe(row, role, config, now);
-        if (word_swap(&row->life, &word, join(GWS_SLOT_STARTING, life.gen + 1, (int32_t)getpid())))
+    for (uint32_t i = 0; i < own_slots(region); i++)
+        if (life_of(word_load(&region->slots[i].life)).state == GWS_SLOT_FREE &&
+            try_reserve(region, i, role, config, now))
             return (int)i;
-    }
     return -EAGAIN;
 }
 
@@ -194,6 +205,21 @@ void gws_slot_reap(struct gws_region *region, int slot, bool died, uint64_t now)
 
     if (row != NULL && slot != region->slot && may_change(region))
         bury(region, slot, word_load(&row->life), died, now);
+}
+
+/* The lock keeps another master from burying the same one, or from giving it away under our hands. */
+void gws_slot_reap_of(struct gws_region *region, int slot, int32_t pid, bool died, uint64_t now)
+{
+    struct gws_slot_row *row = slot_at(region, slot);
+    struct life life;
+
+    if (row == NULL || slot == region->slot || !may_change(region) ||
+        lock_patiently(region->fd, lock_byte(region, slot)) != 0)
+        return;
+    life = life_of(word_load(&row->life));
+    if (life.pid == pid || (life.state == GWS_SLOT_STARTING && life.pid == (int32_t)getpid()))
+        bury(region, slot, word_load(&row->life), died, now);
+    gws_lock_drop(region->fd, lock_byte(region, slot));
 }
 
 bool gws_slot_locked(const struct gws_region *region, int slot)

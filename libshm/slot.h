@@ -47,6 +47,12 @@ int gws_slot_enter(struct gws_region *region, int slot, const char *path);
  * no event: the caller knows the wait status. */
 void gws_slot_reap(struct gws_region *region, int slot, bool died, uint64_t now);
 
+/*
+ * The same where two masters live, as during an upgrade: only if the slot is still that of process `pid`, or of a child
+ * of the caller's that never entered it. What another master has reaped already, and may have given away, is let alone.
+ */
+void gws_slot_reap_of(struct gws_region *region, int slot, int32_t pid, bool died, uint64_t now);
+
 /* Whether some process holds the slot's lock. The caller must not be the holder. */
 bool gws_slot_locked(const struct gws_region *region, int slot);
 

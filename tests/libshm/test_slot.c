@@ -7,6 +7,8 @@
 
 #include "libshm/clock.h"
 #include "libshm/gate.h"
+#include "libshm/layout.h"
+#include "libshm/lock.h"
 #include "tests/libshm/fixture.h"
 
 static struct gws_slot_info info_of(struct gws_region *region, int slot)
@@ -105,6 +107,58 @@ static void test_all_taken(void **state)
     assert_int_equal(gws_slot_reserve(&f.region, GWS_ROLE_WORKER, 1, 0), -EAGAIN); /* guests' slots are not ours */
     gws_slot_reap(&f.region, 5, false, 0);
     assert_int_equal(gws_slot_reserve(&f.region, GWS_ROLE_WORKER, 1, 0), 5);
+    fixture_close(&f);
+}
+
+/* Two masters, as during an upgrade: each buries its own dead, and what the other has given away stays whole. */
+static void test_two_masters(void **state)
+{
+    struct fixture f;
+    struct gws_region other;
+    int pipes[4];
+    int slot;
+    pid_t pid;
+
+    (void)state;
+    fixture_open(&f);
+    open_pipes(pipes);
+    other = fixture_view(&f, GWS_CHANGE);
+    fixture_enter(&f, &other, GWS_ROLE_MASTER, 1);
+    pid = fixture_fork(&f, &slot, serve, pipes);
+    hello(pipes);
+    kill(pid, SIGKILL);
+    fixture_wait(pid);
+    gws_slot_reap_of(&other, slot, pid + 1, true, 0);
+    assert_int_equal(info_of(&f.region, slot).state, GWS_SLOT_LIVE); /* not of that process */
+    gws_slot_reap_of(&other, slot, pid, true, 0);
+    assert_int_equal(info_of(&f.region, slot).state, GWS_SLOT_FREE);
+    assert_int_equal(info_of(&f.region, slot).restarts, 1);
+
+    fixture_enter(&f, &other, GWS_ROLE_WORKER, 1); /* the slot, given away */
+    assert_int_equal(other.slot, slot);
+    gws_slot_reap_of(&f.region, slot, pid, true, 0);
+    assert_int_equal(info_of(&f.region, slot).state, GWS_SLOT_LIVE);
+    gws_slot_reap_of(&f.region, slot, (int32_t)getpid(), true, 0); /* its lock is held: whoever it is, it lives */
+    assert_int_equal(info_of(&f.region, slot).state, GWS_SLOT_LIVE);
+    gws_slot_leave(&other);
+    close_pipes(pipes);
+    gws_region_close(&other);
+    fixture_close(&f);
+}
+
+/* One master describes a slot only while no other can take it. */
+static void test_reserving_what_another_looks_at(void **state)
+{
+    struct fixture f;
+    struct gws_region other;
+
+    (void)state;
+    fixture_open(&f);
+    other = fixture_view(&f, GWS_CHANGE);
+    assert_int_equal(gws_lock_try(other.fd, (uint64_t)((unsigned char *)&f.region.slots[1] - f.region.base)), 0);
+    assert_int_equal(gws_slot_reserve(&f.region, GWS_ROLE_WORKER, 1, 0), 2);
+    gws_region_close(&other);
+    assert_int_equal(gws_slot_reserve(&f.region, GWS_ROLE_WORKER, 1, 0), 1);
     fixture_close(&f);
 }
 
@@ -347,6 +401,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_life),
         cmocka_unit_test(test_all_taken),
+        cmocka_unit_test(test_two_masters),
+        cmocka_unit_test(test_reserving_what_another_looks_at),
         cmocka_unit_test(test_entering_a_slot_that_was_reaped),
         cmocka_unit_test(test_master_dies_before_the_child_enters),
         cmocka_unit_test(test_the_path_leads_elsewhere),

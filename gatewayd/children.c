@@ -60,11 +60,16 @@ static _Noreturn void be(const struct child *child, const struct children *all, 
     const struct listeners *own = child->role == GWS_ROLE_WORKER ? &child->generation->listeners : NULL;
     for (size_t i = 0; i < all->count; i++)
         net_forget(&all->list[i].generation->listeners, own);
+    if (nursery->given)
+        net_forget(nursery->given, own);
     close(nursery->alive_pipe[1]);
     close(nursery->lock_fd);
+    if (nursery->talk_fd >= 0)
+        close(nursery->talk_fd);
     process.region = *nursery->region;
     process.region.slot = -1;
     process.state = nursery->state;
+    process.entrance = nursery->entrance;
     process.plan = child->generation->plan;
     process.user = nursery->user;
     process.slot = child->slot;
@@ -149,7 +154,7 @@ static void bury(struct children *children, size_t index, int status, const stru
     uint64_t region_now = gws_clock_ms(nursery->region);
     bool ordered = child->retiring || stopping;
     bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    gws_slot_reap(nursery->region, child->slot, !ordered, region_now);
+    gws_slot_reap_of(nursery->region, child->slot, (int32_t)child->pid, !ordered, region_now);
     wake_everyone(nursery->region);
     gws_event_record(nursery->region, ordered && clean ? GWS_EVENT_WORKER_STOP : GWS_EVENT_WORKER_DEATH, GWS_NO_DOMAIN,
                      (uint64_t)child->pid, (uint64_t)(uint32_t)status, GWS_BY_GATEWAY, region_now);
@@ -232,6 +237,14 @@ bool children_use(const struct children *children, const struct generation *gene
 {
     for (size_t i = 0; i < children->count; i++)
         if (children->list[i].generation == generation)
+            return true;
+    return false;
+}
+
+bool children_hold(const struct children *children, int slot)
+{
+    for (size_t i = 0; i < children->count; i++)
+        if (children->list[i].slot == slot)
             return true;
     return false;
 }

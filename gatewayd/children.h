@@ -37,8 +37,11 @@ struct child {
 struct nursery {
     struct gws_region *region;
     const char *state;
+    const char *entrance; /* where the region is to be entered, while another one still stands at `state` */
     const struct process_user *user;
+    struct listeners *given; /* of the master before, or of a service manager; may be NULL */
     int lock_fd;
+    int talk_fd; /* between two masters; -1: there is one */
     int alive_pipe[2]; /* the master holds [1]; its end of file at [0] is the master's death */
     uint64_t claim;
     bool json_log;
@@ -68,6 +71,8 @@ void children_signal(const struct children *children, enum gws_role role, int si
 bool children_live(const struct children *children, const struct generation *generation,
                    const struct gws_region *region);
 size_t children_alive(const struct children *children);
+/* Whether the slot is that of a child. */
+bool children_hold(const struct children *children, int slot);
 bool children_use(const struct children *children, const struct generation *generation);
 void children_fini(struct children *children);
 

@@ -154,7 +154,7 @@ int demo_run(void)
 {
     static char text[4096];
     struct conf *conf = NULL;
-    const struct master_options options = {"demo", text, greet};
+    const struct master_options options = {.file = "demo", .text = text, .started = greet};
     int rc = start_all(&conf, text, sizeof text);
     if (rc == 0)
         rc = master_run(&options, conf);

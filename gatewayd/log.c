@@ -49,6 +49,7 @@ static char role[32] = "gatewayd";
 static struct repeat repeats[FORMATS];
 static bool any_held;
 static unsigned unwritten; /* lines, because nobody reads what is written */
+static int errors_fd = -1;
 
 static int64_t clock_ms(clockid_t clock)
 {
@@ -112,6 +113,22 @@ static size_t put_text(char *out, size_t room, const char *text)
     return n;
 }
 
+void log_errors_also(int fd)
+{
+    errors_fd = fd;
+}
+
+/* Who listens there wants the words alone, and what cannot be said at once is not worth waiting for. */
+static void write_error(const char *message)
+{
+    char line[MESSAGE_MAX + 1];
+    size_t len = put_text(line, sizeof(line) - 1, message);
+
+    line[len++] = '\n';
+    while (write(errors_fd, line, len) < 0 && errno == EINTR)
+        ;
+}
+
 /* Whoever was to read standard error may have stalled, and no worker waits for that. A line is no longer than what a
  * pipe that is ready takes at once. */
 static bool put_line(const char *line, size_t len)
@@ -163,6 +180,8 @@ static void write_line(enum log_level level, const char *message)
     }
     if (!put_line(line, make_line(line, sizeof(line), level, message)))
         unwritten++;
+    if (level == LOG_ERROR_LEVEL && errors_fd >= 0)
+        write_error(message);
 }
 
 static void tell_held(struct repeat *r)

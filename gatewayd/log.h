@@ -21,6 +21,9 @@ void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* From now on lines of the level error also go, as plain text, to this descriptor; -1: no longer. */
+void log_errors_also(int fd);
+
 /* The access log: "stdout", "off" or a path opened O_APPEND; reopened after SIGUSR1. 0 or -errno, and then the log
  * that was open, if any, stays. A process that forks has nothing gathered, or flushes first. */
 int log_access_open(const char *where);

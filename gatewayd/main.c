@@ -6,6 +6,7 @@
 #include "gatewayd/log.h"
 #include "gatewayd/master.h"
 #include "gatewayd/plan.h"
+#include "gatewayd/supervisor.h"
 #include "gatewayd/unserved.h"
 #include "gatewayd/upstream.h"
 
@@ -21,7 +22,7 @@ static void usage(FILE *to)
                 "       gatewayd -V | -h\n");
 }
 
-static int load(const char *file, struct conf **conf)
+static int load(const char *file, struct conf **conf, const struct inherit *inherit)
 {
     struct conf_problems problems = {0};
     int rc = conf_load(file, conf, &problems);
@@ -31,6 +32,7 @@ static int load(const char *file, struct conf **conf)
         plan_check_keys(*conf, &problems);
     if (problems.count > 0) {
         conf_problems_print(&problems, file, stderr);
+        inherit_report(inherit, file, &problems);
         if (rc == 0)
             conf_free(*conf);
         rc = 1;
@@ -41,22 +43,32 @@ static int load(const char *file, struct conf **conf)
 
 static int test(const char *file)
 {
+    const struct inherit nothing = INHERIT_NOTHING;
     struct conf *conf = NULL;
-    if (load(file, &conf) != 0)
+    if (load(file, &conf, &nothing) != 0)
         return 1;
     conf_free(conf);
     printf("%s: good\n", file);
     return fflush(stdout) == 0 ? 0 : 1;
 }
 
-static int serve(const char *file)
+/* What another master or a service manager gave is looked at before anything else opens a descriptor. */
+static int serve(const char *file, char **argv, struct inherit *inherit)
 {
-    const struct master_options options = {.file = file};
+    static struct upgrade_program program;
+    const struct master_options options = {
+        .file = file,
+        .program = upgrade_find_program(&program, argv) == 0 ? &program : NULL,
+        .inherit = inherit,
+    };
     struct conf *conf = NULL;
-    if (load(file, &conf) != 0)
+    if (load(file, &conf, inherit) != 0)
         return 1;
     log_setup((enum log_level)conf->log.level, conf->log.json, "master");
-    return master_run(&options, conf);
+    supervisor_setup();
+    int rc = master_run(&options, conf);
+    supervisor_teardown();
+    return rc;
 }
 
 int main(int argc, char **argv)
@@ -67,6 +79,7 @@ int main(int argc, char **argv)
                                           {"config", required_argument, NULL, 'c'},
                                           {"test", no_argument, NULL, 't'},
                                           {NULL, 0, NULL, 0}};
+    static struct inherit inherit = INHERIT_NOTHING;
     const char *file = DEFAULT_FILE;
     bool testing = false, demo = false;
     for (int option; (option = getopt_long(argc, argv, "c:tVh", longs, NULL)) != -1;) {
@@ -96,9 +109,13 @@ int main(int argc, char **argv)
         return 2;
     }
     log_setup(LOG_INFO_LEVEL, false, "master");
+    if (!testing && !demo && inherit_take(&inherit) != 0)
+        return 1;
     if (secret_setup() != 0 || upstream_setup() != 0) {
         log_error("libsodium or libcurl cannot be set up on this machine");
         return 1;
     }
-    return demo ? demo_run() : testing ? test(file) : serve(file);
+    int rc = demo ? demo_run() : testing ? test(file) : serve(file, argv, &inherit);
+    inherit_fini(&inherit);
+    return rc;
 }

@@ -1,4 +1,4 @@
-#include "gatewayd/net.h"
+#include "gatewayd/net_internal.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -48,7 +48,7 @@ static bool answers(const struct sockaddr *address, socklen_t len)
     return answered;
 }
 
-static void name_address(struct listener *l, const struct sockaddr *address, socklen_t len)
+void net_name(struct listener *l, const struct sockaddr *address, socklen_t len)
 {
     char host[100] = "?", port[16] = "?";
     getnameinfo(address, len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
@@ -91,7 +91,7 @@ static int bind_tcp(struct listener *l, const struct addrinfo *info, bool beside
     if (beside)
         prefer_the_younger(l->fd);
     if (getsockname(l->fd, (struct sockaddr *)&bound, &len) == 0)
-        name_address(l, (struct sockaddr *)&bound, len);
+        net_name(l, (struct sockaddr *)&bound, len);
     return 0;
 }
 
@@ -159,7 +159,7 @@ static int open_unix(struct listener *l, const struct conf_listen *conf, bool be
     return rc;
 }
 
-static void wanted_name(const struct conf_listen *conf, char *out, size_t size)
+void net_wanted(const struct conf_listen *conf, char *out, size_t size)
 {
     if (conf->path)
         snprintf(out, size, "%s", conf->path);
@@ -198,7 +198,7 @@ int net_open(struct listeners *listeners, const struct conf *conf, struct listen
     for (size_t i = 0; i < conf->listen_count; i++) {
         struct listener *l = &made.list[made.count++];
         l->fd = -1;
-        wanted_name(&conf->listen[i], l->wanted, sizeof l->wanted);
+        net_wanted(&conf->listen[i], l->wanted, sizeof l->wanted);
         snprintf(l->where, sizeof l->where, "%s", l->wanted);
         l->is_unix = conf->listen[i].path != NULL;
         const struct listener *kept = find(old, l->wanted);

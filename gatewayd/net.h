@@ -32,6 +32,13 @@ int net_open(struct listeners *listeners, const struct conf *conf, struct listen
 /* Close the descriptors that `keep` (may be NULL) does not use, and remove their socket files. */
 void net_close(struct listeners *listeners, const struct listeners *keep);
 
+/*
+ * Sockets that a service manager opened, `count` descriptors from `first` on: find out where they listen, and which
+ * addresses of the configuration that is, so that net_open() takes them as `old`. What the configuration does not name
+ * is closed, with a warning. 0 or -ENOMEM.
+ */
+int net_given(struct listeners *given, int first, unsigned count, const struct conf *conf);
+
 /* In a child: let go of what is not in `keep` (NULL: of all); the files stay, they are the master's. */
 void net_forget(struct listeners *listeners, const struct listeners *keep);
 

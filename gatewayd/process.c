@@ -150,7 +150,7 @@ int process_enter(struct process *p)
 {
     const struct rlimit no_core = {0, 0};
     setrlimit(RLIMIT_CORE, &no_core); /* a core would hold the keys */
-    int rc = gws_slot_enter(&p->region, p->slot, p->state);
+    int rc = gws_slot_enter(&p->region, p->slot, p->entrance);
     if (rc != 0) {
         log_error("cannot take its slot in the region (%d); another master may have taken over", rc);
         return 1;

@@ -26,7 +26,8 @@ enum process_end { PROCESS_DRAIN_RELOAD, PROCESS_DRAIN_STOP, PROCESS_QUIT };
 struct process {
     struct event_loop loop;
     struct gws_region region;
-    const char *state; /* the region's path */
+    const char *state;    /* the region's path */
+    const char *entrance; /* its path as long as it waits beside another one to take its place */
     const struct plan *plan;
     const struct process_user *user;
     int slot;

@@ -9,7 +9,7 @@
 
 /* Written under another name and renamed, so that a reader sees one report or the other. */
 
-void report_write(const char *state, const char *file, const struct conf_problems *problems)
+static void replace(const char *state, const char *file, const struct conf_problems *problems, const char *lines)
 {
     char path[4096], temporary[4096 + 8];
     if (snprintf(path, sizeof path, "%s.report", state) >= (int)sizeof path)
@@ -21,6 +21,8 @@ void report_write(const char *state, const char *file, const struct conf_problem
     if (stream) {
         if (problems)
             conf_problems_print(problems, file, stream);
+        if (lines)
+            fputs(lines, stream);
         if (fclose(stream) == 0 && rename(temporary, path) == 0)
             return;
     } else if (fd >= 0) {
@@ -28,4 +30,14 @@ void report_write(const char *state, const char *file, const struct conf_problem
     }
     log_warn("cannot write %s: %s", path, strerror(errno));
     unlink(temporary);
+}
+
+void report_write(const char *state, const char *file, const struct conf_problems *problems)
+{
+    replace(state, file, problems, NULL);
+}
+
+void report_lines(const char *state, const char *lines)
+{
+    replace(state, NULL, NULL, lines);
 }

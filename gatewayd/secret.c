@@ -283,6 +283,14 @@ void secret_scrub_environment(const struct conf *conf)
     scrub(&conf->master_key);
 }
 
+int secret_restore_environment(void)
+{
+    for (const struct kept *k = kept; k; k = k->next)
+        if (setenv(k->name, k->value->text, 1) != 0)
+            return -ENOMEM;
+    return 0;
+}
+
 uint32_t secret_random32(void)
 {
     return randombytes_random();

@@ -29,6 +29,9 @@ struct str secret_text(const struct secret *secret);
  * keeps them for the next reload. */
 void secret_scrub_environment(const struct conf *conf);
 
+/* In a child that is about to become another gatewayd: put back what was removed. -ENOMEM, or 0. */
+int secret_restore_environment(void);
+
 /* In a child, before its first id: two processes must not draw from copies of one pool. */
 void secret_forked(void);
 

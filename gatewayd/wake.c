@@ -75,6 +75,28 @@ void wake_teardown(void)
     count = 0;
 }
 
+uint32_t wake_ends(int *out, uint32_t max)
+{
+    uint32_t slots = count <= max / 2 ? count : 0;
+    for (uint32_t i = 0; i < slots; i++) {
+        out[2 * i] = table[i].read;
+        out[2 * i + 1] = table[i].write;
+    }
+    return 2 * slots;
+}
+
+int wake_adopt(const int *ends, uint32_t length)
+{
+    wake_teardown();
+    table = calloc(length ? length : 1, sizeof *table);
+    if (!table)
+        return -ENOMEM;
+    count = length / 2;
+    for (uint32_t i = 0; i < count; i++)
+        table[i] = (struct ends){ends[2 * i], ends[2 * i + 1]};
+    return 0;
+}
+
 int wake_descriptor(int slot)
 {
     return slot >= 0 && (uint32_t)slot < count ? table[slot].read : -1;

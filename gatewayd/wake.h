@@ -13,6 +13,14 @@
 int wake_setup(uint32_t slots);
 void wake_teardown(void);
 
+/*
+ * For a new master that shares the region with the one before it: whoever waits has a descriptor already, and must be
+ * woken by the new ones too. wake_ends() lists the two ends of each slot (one and the same descriptor twice, of an
+ * eventfd) and returns how many descriptors that is; wake_adopt() makes a table of such a list. 0 or -errno.
+ */
+uint32_t wake_ends(int *out, uint32_t max);
+int wake_adopt(const int *ends, uint32_t length);
+
 /* What the process of a slot watches for reading; -1 when there is none. */
 int wake_descriptor(int slot);
 /* Take back the wake-ups that have come. */

@@ -211,10 +211,38 @@ def run(args, timeout=20, env=None, stdin=None):
     return Result(done.returncode, done.stdout, done.stderr, document)
 
 
+class Adopted:
+    """A master that another one started. It is this process's child once the one before has ended; until then its exit
+    status is that one's to collect."""
+
+    def __init__(self, pid):
+        self.pid, self.returncode = pid, None
+
+    def poll(self):
+        if self.returncode is None:
+            try:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                if pid:
+                    self.returncode = os.waitstatus_to_exitcode(status)
+            except ChildProcessError:
+                if not alive(self.pid):
+                    self.returncode = 0
+        return self.returncode
+
+    def wait(self, timeout=None):
+        until = time.monotonic() + (timeout or 1e9)
+        while self.poll() is None:
+            if time.monotonic() > until:
+                raise subprocess.TimeoutExpired("gatewayd %d" % self.pid, timeout)
+            time.sleep(0.02)
+        return self.returncode
+
+
 class Gateway:
     """A gatewayd with a configuration file of its own."""
 
-    def __init__(self, t, config, name="gw", env=None):
+    def __init__(self, t, config, name="gw", env=None, program=None):
+        self.program = program or GATEWAYD
         self.t, self.config, self.name, self.env = t, config, name, env
         self.file = t.path(name + ".yaml")
         self.state = config["state"]
@@ -237,10 +265,16 @@ class Gateway:
         """Start the daemon; again after its end, or beside the orphans of a killed master."""
         self.log_from = os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
         with open(self.log_path, "ab") as log, open(self.access_path, "ab") as access:
-            self.processes.append(spawn([GATEWAYD, "-c", self.file], access, log, self.env))
+            self.processes.append(spawn([self.program, "-c", self.file], access, log, self.env))
         if wait:
             self.wait_listening()
         return self
+
+    def upgrade(self):
+        """An upgrade that has to succeed; what gatewayctl says of it. The new master is `self.process` then."""
+        said = self.order("upgrade", timeout=60).json
+        self.processes.append(Adopted(said["pid"]))
+        return said
 
     @property
     def process(self):
@@ -574,11 +608,11 @@ class Test:
         return {"listen": [{"unix": self.path(name + ".sock"), "mode": "0666"}], "state": self.path(name + ".state"),
                 "workers": 2, "drain": {"stop": "5s", "reload": "30s"}, "endpoints": endpoints, **keys}
 
-    def gateway(self, endpoints, start=True, name="gw", env=None, tcp=False, **keys):
+    def gateway(self, endpoints, start=True, name="gw", env=None, tcp=False, program=None, **keys):
         config = self.config(endpoints, name, **keys)
         if tcp:
             config["listen"].append({"tcp": "127.0.0.1:0"})
-        gateway = Gateway(self, config, name, env)
+        gateway = Gateway(self, config, name, env, program)
         self.gateways.append(gateway)
         return gateway.start() if start else gateway
 

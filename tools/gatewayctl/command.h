@@ -43,6 +43,8 @@ struct ctl {
             "the shared file as a whole: its byte map and what is wrong in it; its state as text, out and back in") \
     COMMAND(check, "FILE", "check a configuration file and its secrets, as gatewayd -t does") \
     COMMAND(reload, "[--timeout DURATION]", "make the daemon read its configuration again, and say how it went") \
+    COMMAND(upgrade, "[--timeout DURATION]", \
+            "have the program that is installed now take over from the one that runs, and say how it went") \
     COMMAND(stop, "[--timeout DURATION]", "stop the daemon and wait until it has ended") \
     COMMAND(help, "[COMMAND]", "this list, or how to use one command")
 

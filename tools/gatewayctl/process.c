@@ -16,6 +16,7 @@
 #include "tools/gatewayctl/args.h"
 #include "tools/gatewayctl/command.h"
 #include "tools/gatewayctl/out.h"
+#include "tools/gatewayctl/process.h"
 #include "tools/gatewayctl/region.h"
 #include "gatewayd/times.h"
 
@@ -24,18 +25,18 @@ enum { RELOAD_MS = 30 * 1000, STOP_MS = 60 * 1000, BATCH = 1024, REPORT_LINES_MA
 /* What the wait for a reload ended with. */
 enum outcome { WAITING, RELOADED, REFUSED, ENDED, TOO_LATE };
 
-static uint64_t now_ms(void)
+uint64_t process_now_ms(void)
 {
     return gws_clock_boot_ns() / 1000000;
 }
 
-static void rest(void)
+void process_rest(void)
 {
     const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
     nanosleep(&pause, NULL);
 }
 
-static int send_signal(int32_t pid, int number)
+int process_signal(int32_t pid, int number)
 {
     if (kill(pid, number) == 0)
         return 0;
@@ -47,7 +48,7 @@ static int send_signal(int32_t pid, int number)
     return CTL_NO;
 }
 
-static int read_words(int argc, char **argv, uint64_t *timeout_ms)
+int process_words(int argc, char **argv, uint64_t *timeout_ms)
 {
     const char *text = NULL;
     const struct args_option options[] = {{"--timeout", NULL, NULL, &text}};
@@ -76,7 +77,7 @@ static enum outcome look(const struct gws_region *region, struct gws_event_curso
 static enum outcome wait_for_reload(const struct gws_region *region, struct gws_event_cursor *cursor, const char *path,
                                     int32_t pid, uint64_t timeout_ms, uint64_t *generation)
 {
-    uint64_t deadline = now_ms() + timeout_ms;
+    uint64_t deadline = process_now_ms() + timeout_ms;
     for (;;) {
         /* Whether it lives is asked before the last look: what it said and then ended is heard. */
         int32_t holder = gws_lock_holder(path);
@@ -85,14 +86,13 @@ static enum outcome wait_for_reload(const struct gws_region *region, struct gws_
             return outcome;
         if (holder >= 0 && holder != pid)
             return ENDED;
-        if (now_ms() >= deadline)
+        if (process_now_ms() >= deadline)
             return TOO_LATE;
-        rest();
+        process_rest();
     }
 }
 
-/* The lines of STATE.report, which the master writes before it records that a reload failed. */
-static json_t *read_report(const char *path)
+json_t *process_report(const char *path)
 {
     char name[REGION_PATH_SIZE + 8];
     char line[2048];
@@ -109,13 +109,18 @@ static json_t *read_report(const char *path)
     return lines;
 }
 
+void process_print_report(const json_t *lines)
+{
+    for (size_t i = 0; i < json_array_size(lines); i++)
+        fprintf(stderr, "%s\n", json_string_value(json_array_get(lines, i)));
+}
+
 static int refused(const struct ctl *ctl, const char *path, const struct gws_region *region)
 {
-    json_t *lines = read_report(path);
+    json_t *lines = process_report(path);
     size_t count = json_array_size(lines);
     if (!ctl->json)
-        for (size_t i = 0; i < count; i++)
-            fprintf(stderr, "%s\n", json_string_value(json_array_get(lines, i)));
+        process_print_report(lines);
     out_say("the new configuration was refused and nothing has changed; %s",
             count > 0 ? "correct what the lines say and reload again" : "see the log of gatewayd for the reason");
     if (ctl->json)
@@ -153,7 +158,7 @@ int command_reload(const struct ctl *ctl, int argc, char **argv)
     char path[REGION_PATH_SIZE];
     struct gws_region region;
     int32_t pid = 0;
-    if (read_words(argc, argv, &timeout_ms) != 0)
+    if (process_words(argc, argv, &timeout_ms) != 0)
         return CTL_USAGE;
     int status = region_path(ctl, path);
     if (status == 0)
@@ -166,7 +171,7 @@ int command_reload(const struct ctl *ctl, int argc, char **argv)
     /* Where the log stands before the signal: only what comes after it is an answer to it. */
     struct gws_event_cursor cursor = {0};
     gws_event_collect(&region, &cursor, NULL, 0);
-    status = send_signal(pid, SIGHUP);
+    status = process_signal(pid, SIGHUP);
     if (status == 0) {
         enum outcome outcome = wait_for_reload(&region, &cursor, path, pid, timeout_ms, &generation);
         status = report_reload(ctl, outcome, path, &region, generation, timeout_ms);
@@ -180,25 +185,25 @@ int command_stop(const struct ctl *ctl, int argc, char **argv)
     uint64_t timeout_ms = STOP_MS;
     char path[REGION_PATH_SIZE];
     int32_t pid = 0;
-    if (read_words(argc, argv, &timeout_ms) != 0)
+    if (process_words(argc, argv, &timeout_ms) != 0)
         return CTL_USAGE;
     int status = region_path(ctl, path);
     if (status == 0)
         status = region_master(path, &pid);
     if (status == 0)
-        status = send_signal(pid, SIGTERM);
+        status = process_signal(pid, SIGTERM);
     if (status != 0)
         return status;
 
-    uint64_t deadline = now_ms() + timeout_ms;
+    uint64_t deadline = process_now_ms() + timeout_ms;
     int32_t holder;
     while ((holder = gws_lock_holder(path)) == pid || holder < 0) {
-        if (now_ms() >= deadline) {
+        if (process_now_ms() >= deadline) {
             out_say("gatewayd (pid %" PRId32 ") is still ending after %s; wait longer with --timeout, or see its log",
                     pid, times_span(timeout_ms).text);
             return CTL_NO;
         }
-        rest();
+        process_rest();
     }
     if (ctl->json)
         out_json(json_pack("{s:b, s:I}", "stopped", 1, "pid", (json_int_t)pid));

@@ -103,6 +103,8 @@ static void describe_change(const struct gws_event *event, struct history_entry 
 
 static struct words_text author(const struct gws_region *region, const struct gws_event *event)
 {
+    if (event->who == GWS_BY_ADMIN)
+        return (struct words_text){.text = "admin"};
     if (event->who != GWS_BY_GATEWAY)
         return numbered("uid", event->who);
     struct gws_slot_info info = {0};

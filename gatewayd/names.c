@@ -45,6 +45,11 @@ static int in_order(const void *left, const void *right)
     return a->row < b->row ? -1 : a->row > b->row;
 }
 
+const char *names_kind(enum gws_kind kind)
+{
+    return kind == GWS_KIND_PAIR ? "model" : kind == GWS_KIND_ACCOUNT ? "account" : "endpoint";
+}
+
 void names_load(struct names *names, const struct gws_region *region)
 {
     *names = (struct names){show_must(calloc(region->dims.domains + 1u, sizeof(*names->rows))), 0};

@@ -37,4 +37,7 @@ enum { NAMES_ENDPOINTS = 1, NAMES_MODELS = 2, NAMES_ACCOUNTS = 4 };
 enum { NAMES_WHY_SIZE = 1024 };
 int names_select(struct names *names, const char *name, unsigned kinds, char *why, size_t size);
 
+/* "endpoint", "model" or "account". */
+const char *names_kind(enum gws_kind kind);
+
 #endif

@@ -35,6 +35,30 @@ struct times_text times_ago(uint64_t ms)
     return out;
 }
 
+bool times_parse(struct str text, uint64_t *ms)
+{
+    static const struct {
+        struct str unit;
+        uint64_t ms;
+    } units[] = {{{"ms", 2}, 1}, {{"s", 1}, 1000}, {{"m", 1}, 60000}, {{"h", 1}, 3600000}, {{"d", 1}, 86400000}};
+    const uint64_t longest = UINT64_C(365) * 86400000;
+    size_t digits = 0;
+    uint64_t number;
+    while (digits < text.len && text.at[digits] >= '0' && text.at[digits] <= '9')
+        digits++;
+    if (!str_to_u64((struct str){text.at, digits}, &number))
+        return false;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (!str_eq((struct str){text.at + digits, text.len - digits}, units[i].unit))
+            continue;
+        if (number < 1 || number > longest / units[i].ms)
+            return false;
+        *ms = number * units[i].ms;
+        return true;
+    }
+    return false;
+}
+
 struct times_text times_iso(uint64_t real_ms)
 {
     struct times_text out;

@@ -30,7 +30,8 @@ enum gws_event_code {
     GWS_EVENT_UPGRADE_REFUSED /* nothing was begun */
 };
 
-enum { GWS_NO_DOMAIN = UINT32_MAX, GWS_BY_GATEWAY = UINT32_MAX };
+/* Who did it, when it was no uid: the gateway itself, or somebody with the admin server's token. */
+enum { GWS_NO_DOMAIN = UINT32_MAX, GWS_BY_GATEWAY = UINT32_MAX, GWS_BY_ADMIN = UINT32_MAX - 1 };
 
 struct gws_event {
     uint64_t seq;  /* within the slot */
@@ -38,7 +39,7 @@ struct gws_event {
     uint32_t slot;
     enum gws_event_code code;
     uint32_t domain; /* domain row, or GWS_NO_DOMAIN */
-    uint32_t who;    /* uid of the operator, or GWS_BY_GATEWAY */
+    uint32_t who;    /* uid of the operator, or GWS_BY_… */
     uint64_t old;
     uint64_t new;
 };

@@ -224,7 +224,10 @@ void gws_slot_reap_of(struct gws_region *region, int slot, int32_t pid, bool die
 
 bool gws_slot_locked(const struct gws_region *region, int slot)
 {
-    return slot_at(region, slot) != NULL && gws_lock_test(region->fd, lock_byte(region, slot)) == 1;
+    if (slot_at(region, slot) == NULL)
+        return false;
+    /* Nobody is told of a lock of his own. */
+    return slot == region->slot || gws_lock_test(region->fd, lock_byte(region, slot)) == 1;
 }
 
 /* A child of ours that has not entered yet holds no lock and is not dead: waitpid() will tell of it. */

@@ -53,7 +53,7 @@ void gws_slot_reap(struct gws_region *region, int slot, bool died, uint64_t now)
  */
 void gws_slot_reap_of(struct gws_region *region, int slot, int32_t pid, bool died, uint64_t now);
 
-/* Whether some process holds the slot's lock. The caller must not be the holder. */
+/* Whether some process holds the slot's lock; the caller holds that of its own. */
 bool gws_slot_locked(const struct gws_region *region, int slot);
 
 /*

@@ -32,7 +32,7 @@ LAYERS = [
     (False, "plan"),
     (False, "headers reply"),
     (False, "metrics"),
-    (True, "history names overview roster state times words show"),
+    (True, "change history names overview roster state times words show"),
     (True, "answer http sse splice json wait secret unserved usage tokens truncate quote"),
     (True, "conf log sock event wake heap buf str"),
 ]
@@ -53,6 +53,7 @@ WITHOUT_TEST = {
     "gatewayd/demo": "the demonstration; a scenario of tests/e2e runs it",
     "gatewayd/keep": "a file around libshm/export.c; tests/e2e/13 removes a region and looks for its state",
     "gatewayd/conn": "sockets; tests/e2e sends it good, bad and slow clients",
+    "gatewayd/change": "what breaker, cooldown, drain and enable do; tests/tools/test_gatewayctl.py does it",
     "gatewayd/history": "events in words; tests/tools/test_gatewayctl.py reads them",
     "gatewayd/names": "names of a region; tests/tools/test_gatewayctl.py asks for good and bad ones",
     "gatewayd/overview": "what status shows; tests/tools/test_gatewayctl.py reads it as text and JSON",

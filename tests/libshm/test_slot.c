@@ -309,6 +309,7 @@ static void test_children_do_not_hold_the_masters_slot(void **state)
     hello(pipes);
     look = fixture_view(&f, GWS_LOOK);
     assert_true(gws_slot_locked(&look, 0));
+    assert_true(gws_slot_locked(&f.region, f.region.slot));
     assert_true(gws_slot_locked(&look, slot));
     master_slot = f.region.slot;
     gws_region_close(&f.region); /* the master dies, as far as its locks are concerned */

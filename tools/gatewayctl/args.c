@@ -10,10 +10,9 @@
 #include <string.h>
 
 #include "gatewayd/str.h"
+#include "gatewayd/times.h"
 #include "tools/gatewayctl/command.h"
 #include "tools/gatewayctl/out.h"
-
-static const uint64_t a_year = UINT64_C(365) * 24 * 3600 * 1000;
 
 /* Whether `word` is this option; *inlined is the value that came in the same word, or NULL. */
 static bool matches(const struct args_option *option, const char *word, const char **inlined)
@@ -98,21 +97,8 @@ int args_operands(int argc, char **argv, int least, int most)
 
 int args_duration(const char *command, const char *option, const char *text, uint64_t *ms)
 {
-    static const struct {
-        const char *unit;
-        uint64_t ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}, {"d", 24 * 3600 * 1000}};
-
-    size_t digits = strspn(text, "0123456789");
-    uint64_t number;
-    if (str_to_u64((struct str){text, digits}, &number)) {
-        for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-            if (strcmp(text + digits, units[i].unit) != 0 || number < 1 || number > a_year / units[i].ms)
-                continue;
-            *ms = number * units[i].ms;
-            return 0;
-        }
-    }
+    if (times_parse(str_of(text), ms))
+        return 0;
     return out_usage(command, "%s takes a time from 1ms to 365d, like 250ms, 5s, 10m or 2h, not \"%s\"", option, text);
 }
 

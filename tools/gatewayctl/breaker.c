@@ -15,6 +15,7 @@
 #include "libshm/clock.h"
 #include "tools/gatewayctl/args.h"
 #include "tools/gatewayctl/command.h"
+#include "gatewayd/change.h"
 #include "gatewayd/history.h"
 #include "gatewayd/names.h"
 #include "tools/gatewayctl/out.h"
@@ -183,40 +184,17 @@ static int show(struct job *job)
     return CTL_DONE;
 }
 
-static void do_reset(const struct job *job, uint32_t row)
+static int act(struct job *job, enum change_kind kind)
 {
-    gws_breaker_reset(job->region, row, job->now, getuid());
-}
-
-static void do_open(const struct job *job, uint32_t row)
-{
-    uint64_t until = job->hold_ms > 0 ? job->now + job->hold_ms : UINT64_MAX;
-    gws_breaker_force_open(job->region, row, until, job->now, getuid());
-}
-
-static void do_close(const struct job *job, uint32_t row)
-{
-    gws_breaker_force_closed(job->region, row, job->now, getuid());
-}
-
-static void do_auto(const struct job *job, uint32_t row)
-{
-    gws_breaker_auto(job->region, row, job->now, getuid());
-}
-
-static int act(struct job *job, void (*action)(const struct job *job, uint32_t row))
-{
+    struct change change = {.kind = kind, .hold_ms = job->hold_ms, .who = getuid()};
+    struct change_done done;
     json_t *changed = show_must(json_array());
     for (size_t i = 0; i < job->names.count; i++) {
-        const struct names_row *row = &job->names.rows[i];
-        struct words_text from = words_breaker(gws_breaker_word(job->region, row->row), job->now);
-        action(job, row->row);
-        struct words_text to = words_breaker(gws_breaker_word(job->region, row->row), job->now);
+        change_one(job->region, &job->names.rows[i], &change, job->now, &done);
         if (job->ctl->json)
-            json_array_append_new(changed, json_pack("{s:s, s:s, s:s}", "name", row->label, "from", from.name, "to",
-                                                     to.name));
+            json_array_append_new(changed, change_json(kind, &done));
         else
-            printf("%s: %s -> %s\n", row->label, from.text, to.text);
+            printf("%s: %s -> %s\n", done.name->label, done.from.text, done.to.text);
     }
     if (job->ctl->json)
         out_json(json_pack("{s:O}", "changed", changed));
@@ -230,12 +208,15 @@ static const struct verb {
     bool wants_name;
     bool takes_all;
     bool takes_for;
-    int (*run)(struct job *job);
-    void (*action)(const struct job *job, uint32_t row);
+    int (*run)(struct job *job); /* NULL: it changes something */
+    enum change_kind change;
 } verbs[] = {
-    {"list", false, false, false, list, NULL},    {"show", true, false, false, show, NULL},
-    {"reset", true, true, false, NULL, do_reset}, {"open", true, false, true, NULL, do_open},
-    {"close", true, false, false, NULL, do_close}, {"auto", true, false, false, NULL, do_auto},
+    {"list", false, false, false, list, 0},
+    {"show", true, false, false, show, 0},
+    {"reset", true, true, false, NULL, CHANGE_BREAKER_RESET},
+    {"open", true, false, true, NULL, CHANGE_BREAKER_OPEN},
+    {"close", true, false, false, NULL, CHANGE_BREAKER_CLOSE},
+    {"auto", true, false, false, NULL, CHANGE_BREAKER_AUTO},
 };
 
 static const struct verb *find_verb(const char *name)
@@ -279,7 +260,7 @@ int command_breaker(const struct ctl *ctl, int argc, char **argv)
         return CTL_USAGE;
 
     struct gws_region region;
-    int status = region_enter(ctl, verb->action ? GWS_CHANGE : GWS_LOOK, &region);
+    int status = region_enter(ctl, verb->run ? GWS_LOOK : GWS_CHANGE, &region);
     if (status != 0)
         return status;
     job.region = &region;
@@ -288,7 +269,7 @@ int command_breaker(const struct ctl *ctl, int argc, char **argv)
     names_load(&job.names, &region);
     status = region_select(&job.names, name, NAMES_ENDPOINTS | NAMES_MODELS);
     if (status == 0)
-        status = verb->action ? act(&job, verb->action) : verb->run(&job);
+        status = verb->run ? verb->run(&job) : act(&job, verb->change);
     names_fini(&job.names);
     region_leave(&region);
     return status;

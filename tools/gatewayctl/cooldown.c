@@ -12,17 +12,13 @@
 #include "libshm/clock.h"
 #include "tools/gatewayctl/args.h"
 #include "tools/gatewayctl/command.h"
+#include "gatewayd/change.h"
 #include "gatewayd/names.h"
 #include "tools/gatewayctl/out.h"
 #include "tools/gatewayctl/region.h"
 #include "gatewayd/state.h"
 #include "gatewayd/times.h"
 #include "gatewayd/words.h"
-
-static const char *kind_name(enum gws_kind kind)
-{
-    return kind == GWS_KIND_PAIR ? "model" : kind == GWS_KIND_ACCOUNT ? "account" : "endpoint";
-}
 
 static void list_json(const struct gws_region *region, const struct names *names, bool all, uint64_t now)
 {
@@ -35,7 +31,7 @@ static void list_json(const struct gws_region *region, const struct names *names
             continue;
         json_t *model = row->info.kind == GWS_KIND_PAIR ? json_string(row->info.model) : json_null();
         json_t *json = json_pack("{s:s, s:s, s:o, s:s, s:s, s:s, s:I, s:I}", "name", row->label, "kind",
-                                 kind_name(row->info.kind), "model", model, "state", state_name(state.kind), "cause",
+                                 names_kind(row->info.kind), "model", model, "state", state_name(state.kind), "cause",
                                  words_cooldown_name(domain.cooldown.reason), "reason", state.reason, "until_ms",
                                  (json_int_t)state.until_ms, "streak", (json_int_t)domain.cooldown.streak);
         json_array_append_new(list, show_must(json));
@@ -56,7 +52,7 @@ static void list_text(const struct gws_region *region, const struct names *names
         if (!all && !cools)
             continue;
         out_cell(&table, OUT_PLAIN, "%s", row->label);
-        out_cell(&table, OUT_PLAIN, "%s", kind_name(row->info.kind));
+        out_cell(&table, OUT_PLAIN, "%s", names_kind(row->info.kind));
         out_cell(&table, state.kind == STATE_EXHAUSTED ? OUT_RED : cools ? OUT_YELLOW : OUT_PLAIN, "%s",
                  cools ? state_name(state.kind) : "-");
         out_cell(&table, OUT_PLAIN, "%s", cools ? state.reason : "-");
@@ -73,21 +69,17 @@ static void list_text(const struct gws_region *region, const struct names *names
 static void clear(const struct ctl *ctl, struct gws_region *region, const struct names *names, const char *name,
                   uint64_t now)
 {
+    const struct change change = {.kind = CHANGE_COOLDOWN_CLEAR, .who = getuid()};
+    struct change_done done;
     json_t *changed = show_must(json_array());
     for (size_t i = 0; i < names->count; i++) {
         const struct names_row *row = &names->rows[i];
-        uint64_t word = gws_cooldown_word(region, row->row);
-        struct gws_cooldown_view view = gws_cooldown_view(word);
-        gws_cooldown_clear(region, row->row, now, getuid()); /* always: what is under way must not bring one back */
-        if (now >= view.until && view.streak == 0)
+        if (!change_one(region, row, &change, now, &done))
             continue;
-        struct words_text from = words_cooldown(word, now);
-        struct words_text to = words_cooldown(gws_cooldown_word(region, row->row), now);
-        json_array_append_new(changed, json_pack("{s:s, s:s, s:s, s:s}", "name", row->label, "kind",
-                                                 kind_name(row->info.kind), "from", from.name, "to", to.name));
+        json_array_append_new(changed, change_json(change.kind, &done));
         if (!ctl->json)
-            printf("%s%s: %s -> %s\n", row->info.kind == GWS_KIND_ACCOUNT ? "account " : "", row->label, from.text,
-                   to.text);
+            printf("%s%s: %s -> %s\n", row->info.kind == GWS_KIND_ACCOUNT ? "account " : "", row->label,
+                   done.from.text, done.to.text);
     }
     if (ctl->json)
         out_json(json_pack("{s:O}", "changed", changed));

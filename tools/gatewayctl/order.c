@@ -3,8 +3,6 @@
  * for. Saying again what already holds is not an error, so scripts may.
  */
 
-#include "libshm/order.h"
-
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,23 +10,20 @@
 #include "libshm/clock.h"
 #include "tools/gatewayctl/args.h"
 #include "tools/gatewayctl/command.h"
+#include "gatewayd/change.h"
 #include "gatewayd/names.h"
 #include "tools/gatewayctl/out.h"
 #include "tools/gatewayctl/region.h"
 
 static void give_order(const struct ctl *ctl, struct gws_region *region, const struct names_row *name, bool drain)
 {
-    const char *words[] = {"enabled", "drained"};
-    bool was = gws_order_drained(region, name->row);
-    if (drain)
-        gws_order_drain(region, name->row, gws_clock_ms(region), getuid());
-    else
-        gws_order_enable(region, name->row, gws_clock_ms(region), getuid());
+    const struct change change = {.kind = drain ? CHANGE_DRAIN : CHANGE_ENABLE, .who = getuid()};
+    struct change_done done;
+    change_one(region, name, &change, gws_clock_ms(region), &done);
     if (ctl->json)
-        out_json(json_pack("{s:[{s:s, s:s, s:s}]}", "changed", "name", name->label, "from", words[was], "to",
-                           words[drain]));
+        out_json(json_pack("{s:[o]}", "changed", change_json(change.kind, &done)));
     else
-        printf("%s: %s%s\n", name->label, was == drain ? "already " : "", words[drain]);
+        printf("%s: %s%s\n", name->label, strcmp(done.from.name, done.to.name) == 0 ? "already " : "", done.to.text);
 }
 
 static int order(const struct ctl *ctl, int argc, char **argv, bool drain)

@@ -18,13 +18,6 @@ void splice_kept_fini(struct splice_kept *kept)
     buf_fini(&kept->tracks);
 }
 
-void splice_kept_clear(struct splice_kept *kept)
-{
-    buf_clear(&kept->text);
-    buf_clear(&kept->runs);
-    buf_clear(&kept->tracks);
-}
-
 bool splice_kept_is_full(const struct splice_kept *kept)
 {
     return buf_len(&kept->text) > SPLICE_TEXT_MAX || buf_len(&kept->runs) > SPLICE_TEXT_MAX;

@@ -37,7 +37,6 @@ struct splice_kept {
 };
 
 void splice_kept_fini(struct splice_kept *kept);
-void splice_kept_clear(struct splice_kept *kept);
 /* More than is kept of one answer. */
 bool splice_kept_is_full(const struct splice_kept *kept);
 

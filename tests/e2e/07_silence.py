@@ -244,6 +244,16 @@ def test_all_failed(t):
     equal((a.count, b.count), (2, 2), "requests upstream")
 
 
+def test_a_long_quote_ends_with_a_character(t):
+    """Whatever length the last one's words are cut to, none of them is cut in two."""
+    for number in range(3):
+        gw = t.gateway([endpoint("a", t.upstream(lambda *_: failure(500, "x" * number + "界" * 400)))],
+                       wait={"max": "0s"}, name="gw%d" % number)
+        message = failed(gw.ask(), 502, "all_endpoints_failed")["message"]
+        assert "x" * number + "界" * 90 in message and "\ufffd" not in message, "the quote: %r" % message
+        gw.stop()
+
+
 def test_attempts_are_bounded(t):
     ups = [t.upstream(lambda *_: failure(503), name="u%d" % n) for n in range(8)]
     endpoints = [endpoint("u%d" % n, up) for n, up in enumerate(ups)]

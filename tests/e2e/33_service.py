@@ -1,4 +1,7 @@
-"""Under a service manager: what it is told over $NOTIFY_SOCKET, and sockets that it opened. The tests are the manager."""
+"""Under a service manager: what it is told over $NOTIFY_SOCKET, and sockets that it opened.
+
+The tests are the manager.
+"""
 
 import os
 import signal
@@ -53,7 +56,7 @@ def told(t, name):
 
 
 def test_the_life_of_a_service(t):
-    """Ready, reloading, ready again (after a bad file too), stopping; and signs of life twice in the watchdog's time."""
+    """Ready, reloading, ready again (after a bad file too), stopping; and signs of life in half the time allowed."""
     manager, gw = told(t, t.path("notify"))
     began = time.monotonic()
     for _ in range(5):

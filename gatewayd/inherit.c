@@ -41,7 +41,8 @@ static bool get_escaped(const char *text, char *out, size_t size)
         out[n] = *text;
         if (*text != '%')
             continue;
-        if (!isxdigit((unsigned char)text[1]) || !isxdigit((unsigned char)text[2]) || sscanf(text + 1, "%2x", &code) != 1)
+        if (!isxdigit((unsigned char)text[1]) || !isxdigit((unsigned char)text[2]) ||
+            sscanf(text + 1, "%2x", &code) != 1)
             return false;
         out[n] = (char)code;
         text += 2;

@@ -11,7 +11,7 @@ enum { MASTER_POLL_MS = 50, MASTER_COMING_MS = 20000 };
 
 struct master {
     const struct master_options *options;
-    struct inherit *inherit;    /* what was given to it; its listeners are those of the master before, until it serves */
+    struct inherit *inherit;    /* what was given to it; the listeners in it are borrowed until it serves */
     struct gws_region region;
     struct process_user user;
     struct nursery nursery;

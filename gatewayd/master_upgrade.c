@@ -204,8 +204,8 @@ enum master_leave master_ask_leave(struct master *m)
     return MASTER_WAIT;
 }
 
-/* Take the step. The sockets that the configuration no longer names are closed, and what was said so far is all that the one before
- * has to hear. */
+/* Take the step. The sockets that the configuration no longer names are closed, and the one before hears no more of
+ * this one than that it serves. */
 int master_serve(struct master *m)
 {
     const char *state = m->current->conf->state;

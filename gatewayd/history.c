@@ -147,13 +147,21 @@ void history_describe(const struct history_view *view, const struct gws_event *e
     describe_change(event, entry);
 }
 
-/* Both sides of the change as people read it. */
-static struct words_text change_of(const struct history_entry *entry)
+struct words_text history_change(const struct history_entry *entry)
 {
     struct words_text out = {.text = "-"};
     bool both = entry->from.text[0] && entry->to.text[0];
     if (entry->from.text[0] || entry->to.text[0])
         snprintf(out.text, sizeof(out.text), "%.58s%s%.58s", entry->from.text, both ? " -> " : "", entry->to.text);
+    return out;
+}
+
+struct history_label history_label(const struct history_entry *entry)
+{
+    struct history_label out = {.text = "-"};
+    if (entry->name.kind != GWS_KIND_NONE)
+        snprintf(out.text, sizeof(out.text), "%s%s%s%s", entry->name.kind == GWS_KIND_ACCOUNT ? "account " : "",
+                 entry->name.name, entry->name.model[0] ? "/" : "", entry->name.model);
     return out;
 }
 
@@ -175,7 +183,7 @@ json_t *history_json(const struct history_view *view, const struct gws_event *ev
     json_t *json = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s}", "time", times_iso(entry.real_ms).text, "kind",
                              entry.kind, "endpoint", text_or_null(endpoint ? entry.name.name : ""), "model",
                              text_or_null(entry.name.model), "from", side_json(&entry.from), "to",
-                             side_json(&entry.to), "by", entry.by.text, "detail", change_of(&entry).text);
+                             side_json(&entry.to), "by", entry.by.text, "detail", history_change(&entry).text);
     if (entry.name.kind == GWS_KIND_ACCOUNT)
         json_object_set_new(show_must(json), "account", json_string(entry.name.name));
     if (entry.name.kind == GWS_KIND_LIMIT)
@@ -196,13 +204,9 @@ void history_print_head(void)
 void history_print(const struct history_view *view, const struct gws_event *event)
 {
     struct history_entry entry;
-    char name[2 * GWS_NAME_MAX + 16] = "-";
     history_describe(view, event, &entry);
-    if (entry.name.kind != GWS_KIND_NONE)
-        snprintf(name, sizeof(name), "%s%s%s%s", entry.name.kind == GWS_KIND_ACCOUNT ? "account " : "",
-                 entry.name.name, entry.name.model[0] ? "/" : "", entry.name.model);
-    printf(line_format, times_iso(entry.real_ms).text, entry.kind, name, entry.by.text,
-           change_of(&entry).text);
+    printf(line_format, times_iso(entry.real_ms).text, entry.kind, history_label(&entry).text, entry.by.text,
+           history_change(&entry).text);
 }
 
 static bool is_idle(const struct gws_event *event, uint64_t word)
@@ -270,7 +274,7 @@ static bool last_trip(const struct gws_region *region, struct trip trip, struct 
 /* The word says only that there were enough; the word before it says how many there had been. */
 uint32_t history_tripped_by(const struct gws_region *region, uint32_t row)
 {
-    struct gws_event event;
+    struct gws_event event = {.seq = 0};
     bool known = last_trip(region, (struct trip){row, false}, &event);
     return known ? gws_breaker_view(event.old).failures + 1u : 0;
 }
@@ -278,7 +282,7 @@ uint32_t history_tripped_by(const struct gws_region *region, uint32_t row)
 /* An open breaker lets nothing through that would be counted, so the window still stands as it was. */
 struct gws_window_totals history_tripped_on(const struct gws_region *region, uint32_t row)
 {
-    struct gws_event event;
+    struct gws_event event = {.seq = 0};
     if (!last_trip(region, (struct trip){row, true}, &event))
         return (struct gws_window_totals){.span_ms = 1};
     return gws_window_sum(region, row, GWS_WINDOW_BUCKETS * GWS_WINDOW_BUCKET_MS, gws_breaker_view(event.old).t,

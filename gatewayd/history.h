@@ -37,6 +37,15 @@ struct history_view history_view(const struct gws_region *region);
 
 void history_describe(const struct history_view *view, const struct gws_event *event, struct history_entry *entry);
 
+/* Both sides of the change in one text, "closed (4 failures) -> open 5.0s"; "-" when there is nothing to say. */
+struct words_text history_change(const struct history_entry *entry);
+
+/* What it is about: "us-east/gpt-4.1", "account example"; "-" when that is the gateway as a whole. */
+struct history_label {
+    char text[2 * GWS_NAME_MAX + 16];
+};
+struct history_label history_label(const struct history_entry *entry);
+
 /* {"time","kind","endpoint","model","from","to","by","detail"}; account, limit or quota as well when about one. `from`
  * and `to` are bare states, `detail` is the change as people read it. */
 json_t *history_json(const struct history_view *view, const struct gws_event *event);

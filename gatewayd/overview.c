@@ -5,6 +5,7 @@
 
 #include "gatewayd/overview.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "libshm/adapt.h"
@@ -160,6 +161,20 @@ double overview_success_rate(const struct overview *overview)
 {
     uint64_t good = overview->tried - overview->errors;
     return overview->tried > 0 ? (double)good / (double)overview->tried : 1;
+}
+
+struct words_text overview_verdict(const struct overview *overview)
+{
+    struct words_text out = {.name = NULL};
+    if (overview->serving)
+        snprintf(out.text, sizeof(out.text), "serving: %zu of %zu endpoints can be tried", overview->usable,
+                 overview->count);
+    else if (overview->workers == 0)
+        snprintf(out.text, sizeof(out.text), "NOT SERVING: %s; %zu of %zu endpoints could be tried",
+                 overview->master ? "no workers" : "gatewayd is not running", overview->usable, overview->count);
+    else
+        snprintf(out.text, sizeof(out.text), "NOT SERVING: none of %zu endpoints can be tried now", overview->count);
+    return out;
 }
 
 double overview_first_ms(const struct overview_endpoint *endpoint, uint32_t share)

@@ -16,6 +16,7 @@
 #include "libshm/window.h"
 #include "gatewayd/names.h"
 #include "gatewayd/state.h"
+#include "gatewayd/words.h"
 
 struct overview_endpoint {
     const struct names_row *name;
@@ -72,6 +73,9 @@ double overview_first_ms(const struct overview_endpoint *endpoint, uint32_t shar
 
 /* The ms that have passed since then. */
 uint64_t overview_since(uint64_t then, uint64_t now);
+
+/* "serving: 2 of 3 endpoints can be tried", or why nothing is served. */
+struct words_text overview_verdict(const struct overview *overview);
 
 /* What `status` prints with --json. */
 json_t *overview_json(const struct overview *overview);

@@ -26,6 +26,19 @@ struct times_text times_span(uint64_t ms)
     return out;
 }
 
+/* Three figures are more than a histogram knows. */
+struct times_text times_brief(double ms)
+{
+    struct times_text out;
+    if (ms < 10)
+        snprintf(out.text, sizeof(out.text), "%.1fms", ms);
+    else if (ms < 1000)
+        snprintf(out.text, sizeof(out.text), "%.0fms", ms);
+    else
+        snprintf(out.text, sizeof(out.text), "%.*fs", ms < 99950 ? 1 : 0, ms / 1000);
+    return out;
+}
+
 struct times_text times_ago(uint64_t ms)
 {
     struct times_text out, span = times_span(ms);

@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tools/gatewayctl/args.h"
@@ -57,14 +56,8 @@ static void print_new(struct tail *tail)
 /* Go over to the file that now stands at the path, once it can be opened. */
 static void follow_path(struct tail *tail)
 {
-    struct stat named, mapped;
     struct gws_region next;
-    struct gws_fault fault;
-    if (stat(tail->path, &named) != 0 || fstat(tail->region.fd, &mapped) != 0)
-        return;
-    if (named.st_ino == mapped.st_ino && named.st_dev == mapped.st_dev)
-        return;
-    if (region_open_quietly(tail->path, GWS_LOOK, &next, &fault) != 0)
+    if (!region_follow(tail->path, &tail->region, &next))
         return;
     print_new(tail);
     gws_region_close(&tail->region);

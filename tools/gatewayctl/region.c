@@ -95,25 +95,32 @@ int region_open_quietly(const char *path, enum gws_access access, struct gws_reg
     return gws_region_open(region, path, access, trusted_owner(path), fault);
 }
 
-int region_open(const char *path, enum gws_access access, struct gws_region *region)
+/* Open it; when that fails the fault holds the sentence to say. */
+static int open_or_explain(const char *path, enum gws_access access, struct gws_region *region, struct gws_fault *fault)
 {
-    struct gws_fault fault;
-    int result = region_open_quietly(path, access, region, &fault);
+    int result = region_open_quietly(path, access, region, fault);
     if (result == 0)
         return 0;
     if (result == GWS_OPEN_NONE)
-        out_say("there is no region at %s; start gatewayd, or name another with --state or -c CONFIG", path);
-    else
-        out_say("%s", fault.text[0] ? fault.text : strerror(-result));
+        snprintf(fault->text, sizeof(fault->text),
+                 "there is no region at %.400s; start gatewayd, or name another with --state or -c CONFIG", path);
+    else if (!fault->text[0])
+        snprintf(fault->text, sizeof(fault->text), "%s", strerror(-result));
     return CTL_NO_REGION;
 }
 
-int region_enter(const struct ctl *ctl, enum gws_access access, struct gws_region *region)
+int region_open(const char *path, enum gws_access access, struct gws_region *region)
 {
-    char path[REGION_PATH_SIZE];
-    int status = region_path(ctl, path);
-    if (status == 0)
-        status = region_open(path, access, region);
+    struct gws_fault fault;
+    int status = open_or_explain(path, access, region, &fault);
+    if (status != 0)
+        out_say("%s", fault.text);
+    return status;
+}
+
+int region_enter_at(const char *path, enum gws_access access, struct gws_region *region, struct gws_fault *fault)
+{
+    int status = open_or_explain(path, access, region, fault);
     if (status != 0 || access == GWS_LOOK)
         return status;
 
@@ -121,11 +128,37 @@ int region_enter(const struct ctl *ctl, enum gws_access access, struct gws_regio
     if (result == 0)
         return 0;
     if (result == -EAGAIN)
-        out_say("too many tools are changing %s at this moment; try again", path);
+        snprintf(fault->text, sizeof(fault->text), "too many tools are changing %.400s at this moment; try again",
+                 path);
     else
-        out_say("cannot take a slot in %s: %s; try again", path, strerror(-result));
+        snprintf(fault->text, sizeof(fault->text), "cannot take a slot in %.400s: %s; try again", path,
+                 strerror(-result));
     gws_region_close(region);
     return CTL_NO_REGION;
+}
+
+int region_enter(const struct ctl *ctl, enum gws_access access, struct gws_region *region)
+{
+    char path[REGION_PATH_SIZE];
+    struct gws_fault fault;
+    int status = region_path(ctl, path);
+    if (status != 0)
+        return status;
+    status = region_enter_at(path, access, region, &fault);
+    if (status != 0)
+        out_say("%s", fault.text);
+    return status;
+}
+
+bool region_follow(const char *path, const struct gws_region *region, struct gws_region *next)
+{
+    struct stat named, mapped;
+    struct gws_fault fault;
+    if (stat(path, &named) != 0 || fstat(region->fd, &mapped) != 0)
+        return false;
+    if (named.st_ino == mapped.st_ino && named.st_dev == mapped.st_dev)
+        return false;
+    return region_open_quietly(path, GWS_LOOK, next, &fault) == 0;
 }
 
 int region_master(const char *path, int32_t *pid)

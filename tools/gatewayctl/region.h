@@ -21,7 +21,14 @@ int region_open(const char *path, enum gws_access access, struct gws_region *reg
 /* The same without a word, for those who ask again and again. */
 int region_open_quietly(const char *path, enum gws_access access, struct gws_region *region, struct gws_fault *fault);
 
-/* Find, open and take a guest slot when it is to be changed. Closed with region_leave(). */
+/* Open the region there and take a guest slot when it is to be changed. 0, or CTL_NO_REGION with the reason in the
+ * fault. Closed with region_leave(). */
+int region_enter_at(const char *path, enum gws_access access, struct gws_region *region, struct gws_fault *fault);
+
+/* Whether another file than `region` stands at the path by now, as a daemon may put there; opened to look as `next`. */
+bool region_follow(const char *path, const struct gws_region *region, struct gws_region *next);
+
+/* Find it first, and say what is wrong. */
 int region_enter(const struct ctl *ctl, enum gws_access access, struct gws_region *region);
 void region_leave(struct gws_region *region);
 

@@ -11,41 +11,13 @@
 #include "libshm/budget.h"
 #include "libshm/clock.h"
 #include "tools/gatewayctl/args.h"
+#include "tools/gatewayctl/colors.h"
 #include "tools/gatewayctl/command.h"
 #include "tools/gatewayctl/out.h"
 #include "tools/gatewayctl/region.h"
 #include "gatewayd/overview.h"
 #include "gatewayd/times.h"
 #include "gatewayd/words.h"
-
-static enum out_color color_of(enum state_kind kind)
-{
-    switch (kind) {
-    case STATE_HEALTHY:
-        return OUT_GREEN;
-    case STATE_DEGRADED:
-    case STATE_COOLING:
-    case STATE_HALF_OPEN:
-        return OUT_YELLOW;
-    case STATE_DRAINED:
-        return OUT_DIM;
-    default:
-        return OUT_RED;
-    }
-}
-
-/* "85ms", "1.2s": three figures are more than a histogram knows. */
-static struct times_text brief(double ms)
-{
-    struct times_text out;
-    if (ms < 10)
-        snprintf(out.text, sizeof(out.text), "%.1fms", ms);
-    else if (ms < 1000)
-        snprintf(out.text, sizeof(out.text), "%.0fms", ms);
-    else
-        snprintf(out.text, sizeof(out.text), "%.1fs", ms / 1000);
-    return out;
-}
 
 static void print_rates(struct out_table *table, const struct overview_endpoint *at)
 {
@@ -59,8 +31,8 @@ static void print_rates(struct out_table *table, const struct overview_endpoint 
     else
         out_cell(table, OUT_PLAIN, "-");
     if (at->first.count > 0)
-        out_cell(table, OUT_PLAIN, "%s/%s", brief(overview_first_ms(at, OVERVIEW_MEDIAN)).text,
-                 brief(overview_first_ms(at, OVERVIEW_SLOWEST)).text);
+        out_cell(table, OUT_PLAIN, "%s/%s", times_brief(overview_first_ms(at, OVERVIEW_MEDIAN)).text,
+                 times_brief(overview_first_ms(at, OVERVIEW_SLOWEST)).text);
     else
         out_cell(table, OUT_PLAIN, "-");
 }
@@ -74,7 +46,7 @@ static void print_table(const struct overview *overview)
     for (size_t i = 0; i < overview->count; i++) {
         const struct overview_endpoint *at = &overview->endpoints[i];
         out_cell(&table, OUT_PLAIN, "%s", at->name->info.name);
-        out_cell(&table, color_of(at->state.kind), "%s", state_name(at->state.kind));
+        out_cell(&table, colors_of_state(at->state.kind), "%s", state_name(at->state.kind));
         out_cell(&table, OUT_PLAIN, "%s", at->state.reason[0] ? at->state.reason : "-");
         out_cell(&table, OUT_PLAIN, "%s", words_breaker_name(&at->own.breaker, overview->now));
         out_cell(&table, OUT_PLAIN, "%" PRIu64 "/%" PRIu64, at->in_flight, at->limit);
@@ -89,13 +61,7 @@ static void print_table(const struct overview *overview)
 
 static void print_summary(const struct overview *overview)
 {
-    if (overview->serving)
-        printf("serving: %zu of %zu endpoints can be tried", overview->usable, overview->count);
-    else if (overview->workers == 0)
-        printf("NOT SERVING: %s; %zu of %zu endpoints could be tried",
-               overview->master ? "no workers" : "gatewayd is not running", overview->usable, overview->count);
-    else
-        printf("NOT SERVING: none of %zu endpoints can be tried now", overview->count);
+    fputs(overview_verdict(overview).text, stdout);
     if (overview->tried > 0)
         printf("; %.2f%% of %" PRIu64 " tries good",
                100 * overview_success_rate(overview), overview->tried);

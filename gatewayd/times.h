@@ -16,7 +16,7 @@ struct times_text {
 };
 
 struct times_text times_span(uint64_t ms);     /* "1.2s", "4m10s", "2h05m", "3d04h" */
-struct times_text times_brief(double ms);    /* "0.4ms", "85ms", "1.2s", "120s": of latencies */
+struct times_text times_brief(double ms);      /* "0.4ms", "85ms", "1.2s", "120s": of latencies */
 struct times_text times_ago(uint64_t ms);      /* "3s ago" */
 struct times_text times_iso(uint64_t real_ms); /* "2025-11-03T09:12:45.678Z" */
 

@@ -822,13 +822,14 @@ def test_names(r):
 def test_usage(r):
     r.make()
     lines = """
-        |nonsense|top|status x|status --nonsense|--nonsense status|status --check=1|status --state|status -- --check
+        |nonsense|status x|status --nonsense|--nonsense status|status --check=1|status --state|status -- --check
         breaker|breaker smash|breaker list x|breaker reset|breaker reset us-east --all|breaker show --all
         breaker open us-east --for|breaker open us-east --for soon|breaker open us-east --for 0s
         breaker open us-east --for 9999d|breaker close us-east --for 1s
         cooldown|cooldown melt|cooldown clear|cooldown clear x --all|drain|drain a b|enable|workers x
         region|region smash|region check x|region export a b|region import|region import a b|region check --all
-        events -n|events x|reload x|reload --timeout 1|help nonsense|help a b"""
+        events -n|events x|top x|top --interval|top --interval 1|top --interval 1ms|top --interval 2h|top --json
+        reload x|reload --timeout 1|help nonsense|help a b"""
     for words in (words.split() for line in lines.strip().splitlines() for words in line.strip().split("|")):
         bad(r(*words), 2, "gatewayctl help")
     bad(r("stauts"), 2, "did you mean status")

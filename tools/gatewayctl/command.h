@@ -39,6 +39,8 @@ struct ctl {
     COMMAND(workers, "", "the gateway's processes: pid, generation, uptime, in flight, requests, restarts") \
     COMMAND(events, "[-n N] [--follow]", \
             "the event log: trips, recoveries, cooldowns, orders, restarts, reloads") \
+    COMMAND(top, "[--interval DURATION]", \
+            "full-screen live view: endpoints, rates, latencies, events; keys to reset, drain, filter") \
     COMMAND(region, "check | export [FILE] | import FILE", \
             "the shared file as a whole: its byte map and what is wrong in it; its state as text, out and back in") \
     COMMAND(check, "FILE", "check a configuration file and its secrets, as gatewayd -t does") \

@@ -3,7 +3,8 @@
 
 The tables of gatewayd/conf_schema.c are the truth about the configuration: docs/gatewayd.yaml.5 must name each of their
 keys in its place, with its default and with whether it is required, and no others; and it must call later what
-etc/gatewayd.yaml calls later. Man pages must format without a warning, and what README.md names must exist.
+etc/gatewayd.yaml calls later. Man pages must format without a warning, and what README.md names must exist. The
+operator's guide must have every state, every kind of event, every alert and every line of the log.
 """
 
 import os
@@ -143,8 +144,36 @@ def check_readme():
             yield "README.md names %s, which does not exist" % path
 
 
+def log_lines():
+    """(file, a part of the line that does not vary) of everything that is logged and is not all variable."""
+    for name in sorted(os.listdir(os.path.join(ROOT, "gatewayd"))):
+        text = read("gatewayd/" + name) if name.endswith(".c") else ""
+        for call in re.findall(r"\blog_(?:info|warn|error)\(((?:[^;\"]|\"(?:\\.|[^\"\\])*\")*?)\);", text, re.S):
+            joined = re.sub(r'"\s*"', "", call)
+            formats = re.match(r'(?:[^",]*\?\s*"((?:\\.|[^"\\])*)"\s*:\s*)?"((?:\\.|[^"\\])*)"', joined)
+            for found in formats.groups() if formats else []:
+                parts = re.split(r"%[-+ #0]*(?:\.?(?:\*|\d+))*(?:hh|h|ll|l|z|j)?[a-z]", found or "")
+                longest = max(parts, key=len).strip(" :;,()")
+                if len(longest) > 4:
+                    yield name, longest
+
+
+def check_guide():
+    guide = " ".join(read("docs/operator.md").split()).replace("`", "")
+    for name, text in log_lines():
+        if text.replace("`", "") not in guide:
+            yield "docs/operator.md does not say what the line %r of gatewayd/%s means" % (text, name)
+    names = [re.search(r"names\[\] = \{(.*?)\}", read("gatewayd/" + file), re.S).group(1)
+             for file in ("state.c", "history.c")]
+    wanted = re.findall(r'"(\w+)"', " ".join(names)) + re.findall(r"- alert: (\w+)", read("etc/alerts.yml"))
+    for word in wanted:
+        if word != "none" and not re.search(r"`%s`" % word, read("docs/operator.md")):
+            yield "docs/operator.md does not have %s" % word
+
+
 def main():
-    faults = [fault for check in (check_keys, check_later, check_format, check_readme) for fault in check()]
+    checks = (check_keys, check_later, check_format, check_readme, check_guide)
+    faults = [fault for check in checks for fault in check()]
     for fault in faults:
         print(fault)
     return 1 if faults else 0

@@ -185,6 +185,17 @@ def test_a_reload_tells_nothing_twice_and_forgets_nothing(t):
     equal(len(set(r.ids)), told, "different events told")
 
 
+def test_an_upgrade_tells_nothing_twice_and_forgets_nothing(t):
+    r = Receiver(t)
+    gw = gateway(t, t.sim("a"), [{"url": r.url}])
+    gw.order("breaker", "open", "a/m1")
+    gw.upgrade()
+    gw.order("breaker", "auto", "a/m1")
+    r.wait(2)
+    time.sleep(0.6)
+    equal(sorted(r.events()), ["close", "open"], "what was told, each once")
+
+
 def test_a_steward_that_is_killed_tells_on(t):
     r = Receiver(t)
     gw = gateway(t, t.sim("a"), [{"url": r.url}])

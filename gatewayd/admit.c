@@ -59,7 +59,7 @@ static bool is_out(struct gws_region *region, const struct plan_candidate *c, ui
            (c->target->limited && admit_limits_refuse(region, c, tokens, now, refused));
 }
 
-static uint32_t places(const struct gws_region *region, const struct plan_target *t)
+uint32_t admit_places(const struct gws_region *region, const struct plan_target *t)
 {
     return t->adaptive.max ? gws_adapt_limit(region, t->row, &t->adaptive) : t->conf->max_concurrent;
 }
@@ -68,7 +68,7 @@ bool admit_peek(struct gws_region *region, const struct plan_candidate *c, uint6
 {
     if (is_out(region, c, tokens, gws_clock_ms(region), refused))
         return true;
-    if (gws_gate_sum(region, c->target->endpoint) < places(region, c->target))
+    if (gws_gate_sum(region, c->target->endpoint) < admit_places(region, c->target))
         return false;
     refused->why = REFUSAL_FULL;
     return true;
@@ -125,7 +125,7 @@ static int take_all(struct gws_region *region, const struct plan_candidate *c, u
     uint64_t now = gws_clock_ms(region);
     if (is_out(region, c, tokens, now, refused))
         return 1;
-    int place = gws_gate_take(region, t->endpoint, places(region, t));
+    int place = gws_gate_take(region, t->endpoint, admit_places(region, t));
     if (place != GWS_GATE_TAKEN) {
         if (place == GWS_GATE_STEPPED)
             admit_wake(region, t->endpoint);

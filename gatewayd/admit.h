@@ -56,6 +56,21 @@ int admit_take(struct gws_region *region, const struct plan_candidate *candidate
 bool admit_peek(struct gws_region *region, const struct plan_candidate *candidate, uint64_t tokens,
                 struct refused *refused);
 
+/* How many requests at a time the target may have now: as configured, or what overload has left of that. */
+uint32_t admit_places(const struct gws_region *region, const struct plan_target *target);
+
+/* A limit of the gateway's own that refuses. */
+struct admit_limit {
+    const char *name; /* "rpd", "tpm" or "rpm" */
+    bool account;     /* its account's, not the endpoint's */
+    uint64_t until;   /* region ms */
+};
+enum { ADMIT_LIMITS = 6 };
+
+/* Those that refuse the candidate now, for whoever explains it. Returns how many. */
+unsigned admit_limits_now(struct gws_region *region, const struct plan_candidate *candidate, uint64_t tokens,
+                          struct admit_limit out[ADMIT_LIMITS]);
+
 /*
  * The try cost so many tokens, as far as anybody knows; what was charged for it is settled with that when the ticket is
  * released. The last call counts; without one a try that failed before an answer cost nothing, and any other what was

@@ -11,6 +11,7 @@
 enum { DAY, TOKENS, REQUESTS, KINDS };
 enum { OWN, ACCOUNT, OWNERS };
 enum { STEPS = KINDS * OWNERS, NS_PER_MS = 1000000 };
+_Static_assert((int)STEPS == (int)ADMIT_LIMITS, "there is room to name them all");
 
 struct taking {
     struct gws_region *region;
@@ -181,4 +182,18 @@ bool admit_limits_refuse(struct gws_region *region, const struct plan_candidate 
         return false;
     *refused = latest;
     return true;
+}
+
+unsigned admit_limits_now(struct gws_region *region, const struct plan_candidate *c, uint64_t tokens,
+                          struct admit_limit out[ADMIT_LIMITS])
+{
+    static const char *const names[] = {[DAY] = "rpd", [TOKENS] = "tpm", [REQUESTS] = "rpm"};
+    const struct taking t = begin(region, c, tokens, gws_clock_ms(region));
+    unsigned count = 0;
+    for (unsigned step = 0; step < STEPS; step++) {
+        uint64_t until;
+        if (peek_one(&t, step, &until) != 0)
+            out[count++] = (struct admit_limit){names[step / OWNERS], step % OWNERS == ACCOUNT, until};
+    }
+    return count;
 }

@@ -11,6 +11,8 @@
  *
  * Who is degraded or recovering is passed over at first like one that is out, and asked when all others of its tier
  * have refused; who is in its maintenance hours, when all tiers have.
+ *
+ * A preview is the same search, in which everybody refuses and is noted, and the turns are looked at and not drawn.
  */
 
 struct search {
@@ -24,6 +26,8 @@ struct search {
     uint64_t real_ms;
     struct ticket *ticket;
     uint32_t *index;
+    struct pick_place *places; /* of a preview, else NULL */
+    uint32_t previewed;
 };
 
 static uint64_t now_of(struct search *s)
@@ -42,6 +46,21 @@ static bool is_maintained(struct search *s, const struct plan_target *t)
     return plan_maintained(t, s->real_ms);
 }
 
+static uint64_t draw(struct search *s, const struct plan_tier *tier)
+{
+    if (!s->places)
+        return gws_ticket_next(s->region, tier->ticket_row);
+    return gws_ticket_peek(s->region, tier->ticket_row) + s->places[tier->first].drawn++;
+}
+
+static enum pick_standing standing_of(struct search *s, uint32_t index, uint64_t turn)
+{
+    enum pick_standing standing = pick_standing(s->region, &s->model->candidates[index], turn, &s->now);
+    if (s->places)
+        s->places[index].standing = standing;
+    return standing;
+}
+
 /* Whether the candidate is to be asked in this round, if its turn comes. */
 static bool is_meant(struct search *s, uint32_t index)
 {
@@ -55,12 +74,18 @@ static bool is_meant(struct search *s, uint32_t index)
         return false;
     bool maintained = is_maintained(s, s->model->candidates[index].target);
     s->passed |= maintained;
+    if (s->places)
+        s->places[index].maintained = maintained;
     return maintained == s->maintained;
 }
 
 static int ask(struct search *s, uint32_t index)
 {
     struct refused refused;
+    if (s->places) {
+        s->places[index].order = ++s->previewed;
+        return 1;
+    }
     if (admit_take(s->region, &s->model->candidates[index], s->state->tokens, s->ticket, &refused) != 0)
         return 1;
     s->state->marks[index].tries++;
@@ -108,7 +133,7 @@ static int meet(struct search *s, const struct plan_tier *tier, uint32_t at, uin
     fate[at] = ASKED;
     if (!is_meant(s, index))
         return 1;
-    enum pick_standing standing = pick_standing(s->region, &s->model->candidates[index], turn, &s->now);
+    enum pick_standing standing = standing_of(s, index, turn);
     if (standing == PICK_WELL)
         return ask(s, index);
     fate[at] = (uint8_t)(PASSED + standing);
@@ -124,7 +149,7 @@ static int take_in_turn(struct search *s, const struct plan_tier *tier)
     uint32_t left = tier->count;
     /* After the schedule everyone once: other processes drew tickets between ours, and a long one was cut short. */
     for (uint32_t i = 0; left > 0 && i < tier->schedule_len + tier->count; i++) {
-        uint64_t turn = i < tier->schedule_len ? gws_ticket_next(s->region, tier->ticket_row) : first + i;
+        uint64_t turn = i < tier->schedule_len ? draw(s, tier) : first + i;
         uint32_t at = i < tier->schedule_len ? tier->schedule[turn % tier->schedule_len] : i - tier->schedule_len;
         first = i == 0 ? turn : first;
         if (fate[at] != UNSEEN)
@@ -149,12 +174,12 @@ struct field {
 static void gather(struct search *s, const struct plan_tier *tier, struct field *f)
 {
     f->count = 0;
-    f->turn = gws_ticket_next(s->region, tier->ticket_row);
+    f->turn = draw(s, tier);
     for (uint32_t i = tier->first; i < tier->first + tier->count; i++) {
         if (!is_meant(s, i))
             continue;
         f->index[f->count] = (uint16_t)i;
-        f->standing[f->count++] = (uint8_t)pick_standing(s->region, &s->model->candidates[i], f->turn, &s->now);
+        f->standing[f->count++] = (uint8_t)standing_of(s, i, f->turn);
     }
 }
 
@@ -236,17 +261,30 @@ static int take_from(struct search *s, const struct plan_tier *tier)
     return scored ? take_by_score(s, tier) : take_in_turn(s, tier);
 }
 
+static int search(struct search *s)
+{
+    for (int round = 0; round < 2; round++) {
+        s->maintained = round == 1;
+        for (uint32_t i = 0; i < s->model->tier_count; i++)
+            if (take_from(s, &s->model->tiers[i]) == 0)
+                return 0;
+        if (!s->passed)
+            break;
+    }
+    return 1;
+}
+
 int pick_take(struct gws_region *region, const struct plan_model *model, struct pick_state *state, enum pick_who who,
               struct ticket *ticket, uint32_t *index)
 {
     struct search s = {.region = region, .model = model, .state = state, .who = who, .ticket = ticket, .index = index};
-    for (int round = 0; round < 2; round++) {
-        s.maintained = round == 1;
-        for (uint32_t i = 0; i < model->tier_count; i++)
-            if (take_from(&s, &model->tiers[i]) == 0)
-                return 0;
-        if (!s.passed)
-            break;
-    }
-    return 1;
+    return search(&s);
+}
+
+void pick_preview(struct gws_region *region, const struct plan_model *model, struct pick_state *state,
+                  struct pick_place *places)
+{
+    struct search s = {.region = region, .model = model, .state = state, .who = PICK_UNTRIED, .places = places};
+    memset(places, 0, model->candidate_count * sizeof *places);
+    (void)search(&s);
 }

@@ -33,6 +33,25 @@ enum pick_who {
 int pick_take(struct gws_region *region, const struct plan_model *model, struct pick_state *state, enum pick_who who,
               struct ticket *ticket, uint32_t *index);
 
+/* How a candidate stands among the others of its tier: those of a later standing are asked after those of an
+ * earlier. */
+enum pick_standing { PICK_WELL, PICK_DEGRADED, PICK_RECOVERING, PICK_STANDINGS };
+
+struct pick_place {
+    uint32_t order;              /* 1: asked first; 0: not asked at all */
+    enum pick_standing standing; /* WELL also where it does not matter */
+    bool maintained;             /* in its maintenance hours */
+    uint32_t drawn;              /* of the first of a tier: turns that were looked at */
+};
+
+/*
+ * In which order pick_take() would ask the untried, if whoever is asked refuses; so the first of them that admit_peek()
+ * does not refuse is the one it takes, if nobody is quicker to draw the next turn. Takes and draws nothing. There is a
+ * place for every candidate.
+ */
+void pick_preview(struct gws_region *region, const struct plan_model *model, struct pick_state *state,
+                  struct pick_place *places);
+
 /* Whether somebody untried could take it now; takes nothing. */
 bool pick_possible(struct gws_region *region, const struct plan_model *model, const struct pick_state *state);
 

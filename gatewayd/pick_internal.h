@@ -13,10 +13,6 @@ static inline bool pick_eligible(const struct plan_model *model, const struct pi
            (state->dialect == 0 || (dialects & state->dialect) != 0);
 }
 
-/* How a candidate stands among the others of its tier: those of a later standing are asked after those of an
- * earlier. */
-enum pick_standing { PICK_WELL, PICK_DEGRADED, PICK_RECOVERING, PICK_STANDINGS };
-
 /*
  * DEGRADED: see gws_breaker_degraded(), of the endpoint or the pair. RECOVERING: either of their breakers closed less
  * than slow_start ago, having been open, and this turn is not of its share yet. `*now` is read when it is 0 and needed.

@@ -97,16 +97,20 @@ void plan_no_room(struct conf_problems *problems, const char *what, const char *
                      "gatewayd and remove the state file to make a larger one", what, name);
 }
 
+bool plan_has_row(const struct plan *plan, int found, uint32_t *row)
+{
+    *row = found >= 0 ? (uint32_t)found : PLAN_NO_ROW;
+    return found >= 0 || (plan->looks && found == -ENOENT);
+}
+
 static int bind_account(struct plan *plan, struct plan_account *a, const struct conf_account *conf,
                         struct gws_region *region, struct conf_problems *problems)
 {
-    int row = gws_name_account(region, conf->name, plan->generation);
-    if (row < 0) {
+    if (!plan_has_row(plan, gws_name_account(region, conf->name, plan->generation), &a->row)) {
         plan_no_room(problems, "account", conf->name);
         return 1;
     }
-    a->row = (uint32_t)row;
-    return plan_limits_bind(&a->limits, &conf->limits, "account", conf->name, plan->generation, region, problems);
+    return plan_limits_bind(&a->limits, &conf->limits, "account", conf->name, plan, region, problems);
 }
 
 static void set_rules(struct plan_target *t, const struct conf_endpoint *e)
@@ -129,18 +133,20 @@ static int bind_target(struct plan *plan, struct plan_target *t, const struct co
     set_rules(t, e);
     t->account = &plan->accounts[e->account];
     int row = gws_name_endpoint(region, e->name, e->url, e->max_concurrent, plan->generation);
-    struct gws_name_info info;
-    if (row < 0 || !gws_name_domain_read(region, (uint32_t)row, &info)) {
+    struct gws_name_info info = {.endpoint = PLAN_NO_ROW};
+    if (!plan_has_row(plan, row, &t->row) || (row >= 0 && !gws_name_domain_read(region, t->row, &info))) {
         plan_no_room(problems, "endpoint", e->name);
         return 1;
     }
-    gws_name_set_account(region, (uint32_t)row, t->account->row);
-    t->row = (uint32_t)row;
+    if (!plan->looks)
+        gws_name_set_account(region, t->row, t->account->row);
     t->endpoint = info.endpoint;
-    int rc = plan_limits_bind(&t->limits, &e->limits, "endpoint", e->name, plan->generation, region, problems);
+    int rc = plan_limits_bind(&t->limits, &e->limits, "endpoint", e->name, plan, region, problems);
     if (rc != 0)
         return rc;
     t->limited = plan_limits_any(&t->limits) || plan_limits_any(&t->account->limits);
+    if (plan->looks)
+        return 0;
     return secret_load(&e->key, e->key_prefixes, e->key_prefix_count, e->name, &t->key, problems);
 }
 
@@ -195,8 +201,9 @@ static int bind_model(struct plan *plan, struct plan_model *m, const struct conf
 {
     bool all = !conf || conf->candidate_count == 0;
     uint32_t count = all ? plan->target_count : (uint32_t)conf->candidate_count;
+    const char *name = conf ? conf->name : "*";
     m->conf = conf;
-    m->name = conf ? str_of(conf->name) : STR("*");
+    m->name = str_of(name);
     m->candidates = arena_alloc(&plan->arena, count * sizeof *m->candidates);
     if (!m->candidates)
         return -ENOMEM;
@@ -206,19 +213,17 @@ static int bind_model(struct plan *plan, struct plan_model *m, const struct conf
         c->as = all ? (struct str){0} : str_of(conf->candidates[i].as);
         c->timeouts = merge_timeouts(conf ? &conf->timeouts : NULL, &c->target->conf->timeouts);
         c->breaker = breaker_rules(&c->target->conf->breaker, &c->timeouts);
-        int row = gws_name_pair(region, c->target->row, conf ? conf->name : "*", plan->generation);
-        if (row < 0) {
-            plan_no_room(problems, "model", conf ? conf->name : "*");
+        bool known = c->target->row != PLAN_NO_ROW;
+        int row = known ? gws_name_pair(region, c->target->row, name, plan->generation) : -ENOENT;
+        if (!plan_has_row(plan, row, &c->pair_row)) {
+            plan_no_room(problems, "model", name);
             return 1;
         }
-        c->pair_row = (uint32_t)row;
     }
-    int estimate = gws_name_model(region, conf ? conf->name : "*", plan->generation);
-    if (estimate < 0) {
-        plan_no_room(problems, "what is learned of model", conf ? conf->name : "*");
+    if (!plan_has_row(plan, gws_name_model(region, name, plan->generation), &m->estimate_row)) {
+        plan_no_room(problems, "what is learned of model", name);
         return 1;
     }
-    m->estimate_row = (uint32_t)estimate;
     m->counts_tokens = counts_tokens(m);
     qsort(m->candidates, m->candidate_count, sizeof *m->candidates, compare_candidates);
     return make_tiers(plan, m);
@@ -285,22 +290,33 @@ static void publish_limits(const struct plan *plan, struct gws_region *region)
         plan_limits_publish(&plan->targets[i].limits, region, now_ns);
 }
 
-int plan_new(struct plan **out, const struct conf *conf, struct gws_region *region, uint64_t generation,
-             struct conf_problems *problems)
+static int make(struct plan **out, const struct plan *as, struct gws_region *region, struct conf_problems *problems)
 {
     struct plan *plan = calloc(1, sizeof *plan);
     if (!plan)
         return -ENOMEM;
-    plan->conf = conf;
-    plan->generation = generation;
+    *plan = *as;
     int rc = bind_all(plan, region, problems);
-    if (rc == 0) {
-        publish_limits(plan, region);
+    if (rc == 0)
         *out = plan;
-        return 0;
-    }
-    plan_free(plan);
+    else
+        plan_free(plan);
     return rc;
+}
+
+int plan_new(struct plan **plan, const struct conf *conf, struct gws_region *region, uint64_t generation,
+             struct conf_problems *problems)
+{
+    int rc = make(plan, &(struct plan){.conf = conf, .generation = generation}, region, problems);
+    if (rc == 0)
+        publish_limits(*plan, region);
+    return rc;
+}
+
+int plan_look(struct plan **plan, const struct conf *conf, struct gws_region *region, struct conf_problems *problems)
+{
+    uint64_t generation = gws_region_generation(region);
+    return make(plan, &(struct plan){.conf = conf, .generation = generation, .looks = true}, region, problems);
 }
 
 void plan_free(struct plan *plan)

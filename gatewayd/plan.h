@@ -93,6 +93,7 @@ struct plan {
     struct arena arena;
     const struct conf *conf;
     uint64_t generation;
+    bool looks; /* made by plan_look() */
     struct plan_account *accounts; /* as in conf */
     struct plan_target *targets;
     uint32_t target_count;
@@ -111,6 +112,13 @@ struct gws_dims plan_dims(const struct conf *conf);
 int plan_new(struct plan **plan, const struct conf *conf, struct gws_region *region, uint64_t generation,
              struct conf_problems *problems);
 void plan_free(struct plan *plan);
+
+/*
+ * The same for somebody who looks at a region and changes nothing: no keys are fetched, nothing is made or written
+ * down. A row that is not there, because the gateway has not read this configuration yet, is PLAN_NO_ROW; whatever is
+ * asked of it is refused for ever.
+ */
+int plan_look(struct plan **plan, const struct conf *conf, struct gws_region *region, struct conf_problems *problems);
 
 /* Only fetch and check the keys, as `gatewayd -t` does. Returns 0, or 1 with problems. */
 int plan_check_keys(const struct conf *conf, struct conf_problems *problems);

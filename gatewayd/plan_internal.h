@@ -7,11 +7,14 @@
 
 /* Bind what an endpoint or an account (`kind`) is limited to. 0, or 1 with a problem. */
 int plan_limits_bind(struct plan_limits *limits, const struct conf_limits *conf, const char *kind, const char *name,
-                     uint64_t generation, struct gws_region *region, struct conf_problems *problems);
+                     const struct plan *plan, struct gws_region *region, struct conf_problems *problems);
 bool plan_limits_any(const struct plan_limits *limits);
 
 /* Write the rules in force down, for tools. */
 void plan_limits_publish(const struct plan_limits *limits, struct gws_region *region, uint64_t now_ns);
+
+/* What a name function returned, as a row. False when there is none, and the plan cannot be without. */
+bool plan_has_row(const struct plan *plan, int found, uint32_t *row);
 
 void plan_no_room(struct conf_problems *problems, const char *what, const char *name);
 

@@ -17,7 +17,7 @@ enum { ROW_NAME_SIZE = 256 };
 struct binding {
     const char *kind;
     const char *name;
-    uint64_t generation;
+    const struct plan *plan;
     struct gws_region *region;
     struct conf_problems *problems;
 };
@@ -28,11 +28,9 @@ static int find_row(const struct binding *b, row_maker *make, const char *what, 
 {
     char text[ROW_NAME_SIZE], whose[64];
     snprintf(text, sizeof text, "%s/%s/%s", b->kind, b->name, what);
-    int found = make(b->region, text, b->generation);
-    if (found >= 0) {
-        *row = (uint32_t)found;
+    int found = make(b->region, text, b->plan->generation);
+    if (plan_has_row(b->plan, found, row))
         return 0;
-    }
     snprintf(whose, sizeof whose, "the %s of %s", said, b->kind);
     if (found == -ENAMETOOLONG)
         conf_problem_add(b->problems, 0, 0, "%s '%s': with a name of that length it cannot have limits", b->kind,
@@ -43,9 +41,9 @@ static int find_row(const struct binding *b, row_maker *make, const char *what, 
 }
 
 int plan_limits_bind(struct plan_limits *limits, const struct conf_limits *conf, const char *kind, const char *name,
-                     uint64_t generation, struct gws_region *region, struct conf_problems *problems)
+                     const struct plan *plan, struct gws_region *region, struct conf_problems *problems)
 {
-    const struct binding b = {kind, name, generation, region, problems};
+    const struct binding b = {kind, name, plan, region, problems};
     *limits = (struct plan_limits){.rpm_row = PLAN_NO_ROW, .tpm_row = PLAN_NO_ROW, .rpd_row = PLAN_NO_ROW};
     limits->rpm = gws_limit_rules(conf->rpm, MINUTE_NS, conf->rpm_burst);
     limits->tpm = gws_limit_rules(conf->tpm, MINUTE_NS, conf->tpm_burst);

@@ -137,6 +137,7 @@ static void refresh(struct gws_name_row *row, const struct entry *entry)
 /*
  * Find the row or make one. When the endpoint numbers are spent, a retired endpoint must give way, row and number
  * together. A master that dies in here leaves a row without a name, whose words are cleared again by the next taker.
+ * Who only looks is told what there is.
  */
 static int find_or_make(struct gws_region *region, struct entry *entry)
 {
@@ -145,6 +146,8 @@ static int find_or_make(struct gws_region *region, struct entry *entry)
     int number = -ENOSPC;
     int row = name_row_find(range, entry->kind, entry->id);
 
+    if (!may_change(region))
+        return row;
     if (row >= 0) {
         refresh(&range.rows[row], entry);
         return row;
@@ -170,10 +173,8 @@ static int find_or_make(struct gws_region *region, struct entry *entry)
     return row;
 }
 
-static int check(const struct gws_region *region, const char *name)
+static int check(const char *name)
 {
-    if (!may_change(region))
-        return -EPERM;
     return strlen(name) > GWS_NAME_MAX ? -ENAMETOOLONG : 0;
 }
 
@@ -188,7 +189,7 @@ int gws_name_endpoint(struct gws_region *region, const char *name, const char *u
         .max_concurrent = limit,
         .config = config,
     };
-    int result = check(region, name);
+    int result = check(name);
     return result != 0 ? result : find_or_make(region, &entry);
 }
 
@@ -216,7 +217,7 @@ int gws_name_pair(struct gws_region *region, uint32_t endpoint_row, const char *
         .endpoint = GWS_NO_DOMAIN,
         .config = config,
     };
-    int result = check(region, model);
+    int result = check(model);
     ident id;
 
     if (result != 0)
@@ -224,7 +225,7 @@ int gws_name_pair(struct gws_region *region, uint32_t endpoint_row, const char *
     if (!gws_name_domain_read(region, endpoint_row, &parent) || parent.kind != GWS_KIND_ENDPOINT)
         return -EINVAL;
     /* An endpoint is used for at least as long as its pairs. */
-    if (parent.config < config)
+    if (parent.config < config && may_change(region))
         word_store_relaxed(&region->names[endpoint_row].config, config);
     id = name_row_ident(&region->names[endpoint_row]);
     entry.id = name_ident(GWS_KIND_PAIR, model, &id, sizeof(id));
@@ -243,7 +244,7 @@ static int named(struct gws_region *region, enum gws_kind kind, const char *name
         .endpoint = GWS_NO_DOMAIN,
         .config = config,
     };
-    int result = check(region, name);
+    int result = check(name);
     return result != 0 ? result : find_or_make(region, &entry);
 }
 

@@ -35,7 +35,8 @@ struct gws_name_info {
 /*
  * Master: find or make the domain row for an identity, marked as used by configuration `config`. `key` is what else
  * belongs to the identity (the url of an endpoint; empty otherwise). Returns the row, or -ENOSPC when the table is full
- * of rows that a live configuration uses; -ENAMETOOLONG, -EINVAL (no such endpoint), -EPERM (opened to look).
+ * of rows that a live configuration uses; -ENAMETOOLONG, -EINVAL (no such endpoint). In a region opened to look nothing
+ * is made or marked: -ENOENT when there is no such row.
  *
  * A row that is found keeps all its state. A free row is used before a retired one is taken over, and of those the one
  * out of use the longest; it is only taken over when its configuration is older than every live one, than the one in

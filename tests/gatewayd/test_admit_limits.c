@@ -298,9 +298,39 @@ static void counts_days_over_processes(void **state)
     end(&s);
 }
 
+/* Each that refuses is named, in the order in which they are asked; whoever asks for less is told of fewer. */
+static void names_what_refuses(void **state)
+{
+    struct scene s;
+    struct admit_limit found[ADMIT_LIMITS];
+    struct ticket ticket;
+    struct refused refused;
+
+    (void)state;
+    begin(&s);
+    assert_int_equal(admit_limits_now(s.region, s.a, 10, found), 0);
+    assert_int_equal(admit_take(s.region, s.a, 60, &ticket, &refused), 0);
+    assert_int_equal(admit_limits_now(s.region, s.a, 0, found), 0);
+    assert_int_equal(admit_limits_now(s.region, s.a, 50, found), 2);
+    assert_string_equal(found[0].name, "tpm");
+    assert_false(found[0].account);
+    assert_true(found[1].account);
+    assert_true(admit_peek(s.region, s.a, 50, &refused));
+    assert_true(found[0].until > gws_clock_ms(s.region) && found[0].until <= refused.until + 1);
+    assert_int_equal(admit_limits_now(s.region, s.free, 1000, found), 0);
+    admit_release(s.region, &ticket);
+    for (int i = 0; i < 40; i++)
+        gws_quota_settle(s.region, s.own->rpd_row, &s.own->rpd, 0, 1, gws_clock_real_ms());
+    assert_int_equal(admit_limits_now(s.region, s.a, 0, found), 1);
+    assert_string_equal(found[0].name, "rpd");
+    assert_int_equal(admit_limits_now(s.region, s.b, 0, found), 0);
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_what_refuses),
         cmocka_unit_test(takes_of_each),
         cmocka_unit_test(takes_all_or_none),
         cmocka_unit_test(undoes_what_it_took),

@@ -528,9 +528,47 @@ static void sizes_regions(void **state)
     plan_free(NULL);
 }
 
+/* Who looks finds the rows there are, fetches no key, and is refused by those that are not there. */
+static void looks(void **state)
+{
+    static const char before[] =
+        "endpoints: [{name: a, url: 'http://a/v1', key: none, limits: {rpm: 5}}]\nmodels: {m: {}}\n";
+    static const char after[] =
+        "endpoints:\n  - {name: a, url: 'http://a/v1', key: 'file:/nonexistent', limits: {rpm: 5, tpm: 7}}\n"
+        "  - {name: new, url: 'http://new/v1', key: none}\nmodels: {m: {}, n: {}}\n";
+    struct rig rig;
+    struct plan *plan = NULL;
+    struct conf_problems problems = {0};
+
+    (void)state;
+    rig_open(&rig, before);
+    struct gws_region region = fixture_view(&rig.f, GWS_LOOK);
+    struct conf *conf = rig_conf(after);
+    assert_int_equal(plan_look(&plan, conf, &region, &problems), 0);
+    const struct plan_target *was = &rig.plan->targets[0], *a = &plan->targets[0], *fresh = &plan->targets[1];
+    assert_int_equal(plan->generation, gws_region_generation(rig.region));
+    assert_int_equal(a->row, was->row);
+    assert_int_equal(a->endpoint, was->endpoint);
+    assert_int_equal(a->account->row, was->account->row);
+    assert_int_equal(a->limits.rpm_row, was->limits.rpm_row);
+    assert_int_equal(a->limits.tpm_row, PLAN_NO_ROW);
+    assert_null(a->key);
+    assert_int_equal(fresh->row, PLAN_NO_ROW);
+    assert_int_equal(fresh->endpoint, PLAN_NO_ROW);
+    assert_int_equal(plan->models[0].candidates[0].pair_row, rig.plan->models[0].candidates[0].pair_row);
+    assert_int_equal(plan->models[0].candidates[1].pair_row, PLAN_NO_ROW);
+    assert_int_equal(plan->models[1].candidates[0].pair_row, PLAN_NO_ROW);
+    assert_int_equal(plan->models[1].estimate_row, PLAN_NO_ROW);
+    plan_free(plan);
+    conf_free(conf);
+    gws_region_close(&region);
+    rig_close(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(looks),
         cmocka_unit_test(schedules),
         cmocka_unit_test(schedules_are_exact_and_smooth),
         cmocka_unit_test(schedules_within_their_bounds),

@@ -343,7 +343,31 @@ static void test_refusals(void **state)
     assert_int_equal(gws_name_pair(&f.region, 5, "m", 1), -EINVAL);
     assert_int_equal(gws_name_pair(&f.region, 99, "m", 1), -EINVAL);
     look = fixture_view(&f, GWS_LOOK);
-    assert_int_equal(gws_name_account(&look, "x", 1), -EPERM);
+    assert_int_equal(gws_name_set_account(&look, 0, 0), -EPERM);
+    gws_region_close(&look);
+    fixture_close(&f);
+}
+
+/* With a region opened to look, names are found and nothing is made, nor is a newer configuration written down. */
+static void test_who_looks_only_finds(void **state)
+{
+    struct fixture f;
+    struct gws_region look;
+
+    (void)state;
+    fixture_open(&f);
+    int row = gws_name_endpoint(&f.region, "a", "http://a", 10, 1);
+    int pair = gws_name_pair(&f.region, (uint32_t)row, "m", 1);
+    int limit = gws_name_limit(&f.region, "endpoint/a/rpm", 1);
+    look = fixture_view(&f, GWS_LOOK);
+    assert_int_equal(gws_name_endpoint(&look, "a", "http://a", 20, 9), row);
+    assert_int_equal(gws_name_pair(&look, (uint32_t)row, "m", 9), pair);
+    assert_int_equal(gws_name_limit(&look, "endpoint/a/rpm", 9), limit);
+    assert_int_equal(gws_name_endpoint(&look, "a", "http://b", 10, 9), -ENOENT);
+    assert_int_equal(gws_name_pair(&look, (uint32_t)row, "n", 9), -ENOENT);
+    assert_int_equal(gws_name_account(&look, "x", 9), -ENOENT);
+    assert_int_equal(domain(&look, row).config, 1);
+    assert_int_equal(domain(&look, row).max_concurrent, 10);
     gws_region_close(&look);
     fixture_close(&f);
 }
@@ -351,6 +375,7 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_who_looks_only_finds),
         cmocka_unit_test(test_same_identity_same_row),
         cmocka_unit_test(test_limits_have_rows_of_their_own),
         cmocka_unit_test(test_quotas_and_models_too),

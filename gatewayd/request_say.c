@@ -35,24 +35,10 @@ static bool is_rate(const struct request *r)
     return class == CLASS_RATE || class == CLASS_QUOTA || class == CLASS_QUOTA_HERE;
 }
 
-/* What stands in the way of everyone, and when it may be gone. */
 static enum step_result none_available(struct request *r, const struct survey *s)
 {
-    if (s->limited > 0 && s->spent == s->limited && s->full == 0 && s->open == 0)
-        request_fail(r, 429, "rate_limit_error", "quota_exceeded", "The requests of the day are spent");
-    else if (s->limited > 0 && s->full == 0 && (s->open == 0 || s->limit_is_soonest))
-        request_fail(r, 429, "rate_limit_error", "rate_limit_exceeded", "Every endpoint is rate limited");
-    else if (s->full > 0)
-        request_fail(r, 503, "server_error", "at_capacity",
-                     "Every endpoint that could serve this is at its limit of requests");
-    else if (s->open > 0)
-        request_fail(r, 503, "server_error", "circuit_open", "Every endpoint's circuit breaker is open");
-    else if (is_rate(r))
-        request_fail(r, 429, "rate_limit_error", "rate_limit_exceeded", "Every endpoint is rate limited");
-    else if (s->other > 0)
-        request_fail(r, 503, "server_error", "circuit_open", "Every endpoint is out of service");
-    else
-        request_fail(r, 503, "server_error", "at_capacity", "No endpoint could be taken just now");
+    struct survey_error error = survey_error(s, is_rate(r));
+    request_fail(r, error.status, error.type, error.code, error.message);
     r->failure.retry_after_ms = s->soonest_ms >= 0 ? s->soonest_ms : 1000;
     return FAIL;
 }

@@ -29,4 +29,12 @@ int survey_add(struct survey *survey, struct buf *json, struct gws_region *regio
                const struct pick_state *state, const struct verdict *last, bool fallback);
 int survey_end(struct buf *json);
 
+/* What the client is told when nobody could be asked: what stands in the way of everyone. */
+struct survey_error {
+    int status;
+    const char *type, *code, *message;
+};
+/* `rate`: the last that was asked spoke of a rate or a quota. */
+struct survey_error survey_error(const struct survey *survey, bool rate);
+
 #endif

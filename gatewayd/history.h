@@ -63,11 +63,18 @@ struct gws_event *history_read(const struct gws_region *region, struct gws_event
                                bool (*wanted)(const struct gws_event *event, const void *context), const void *context,
                                size_t *count);
 
+/* The last trips of every breaker, from one reading of the log when the first of them is asked for. Zeroed to begin. */
+struct history_trips {
+    struct history_trip *list; /* two a domain row */
+    uint32_t rows;
+};
+void history_trips_fini(struct history_trips *trips);
+
 /* How many failures in a row opened the breaker of a domain the last time that happened; 0 when that is forgotten. */
-uint32_t history_tripped_by(const struct gws_region *region, uint32_t row);
+uint32_t history_tripped_by(const struct gws_region *region, struct history_trips *trips, uint32_t row);
 
 /* What the window held when it last opened the breaker of a domain, as far back as a minute and since the breaker had
  * closed. A total of 0 when that is forgotten. */
-struct gws_window_totals history_tripped_on(const struct gws_region *region, uint32_t row);
+struct gws_window_totals history_tripped_on(const struct gws_region *region, struct history_trips *trips, uint32_t row);
 
 #endif

@@ -16,7 +16,8 @@
 #include "gatewayd/show.h"
 #include "libshm/budget.h"
 
-struct state_domain overview_domain(const struct gws_region *region, const struct names_row *name)
+struct state_domain overview_domain(const struct gws_region *region, struct history_trips *trips,
+                                    const struct names_row *name)
 {
     struct state_domain domain = {
         .name = name->info.kind == GWS_KIND_PAIR ? name->info.model : name->info.name,
@@ -24,10 +25,10 @@ struct state_domain overview_domain(const struct gws_region *region, const struc
         .cooldown = gws_cooldown_view(gws_cooldown_word(region, name->row)),
     };
     if (domain.breaker.mode == GWS_OPEN && domain.breaker.reason == GWS_TRIP_FAILURES)
-        domain.tripped_by = history_tripped_by(region, name->row);
+        domain.tripped_by = history_tripped_by(region, trips, name->row);
     if (domain.breaker.mode == GWS_OPEN &&
         (domain.breaker.reason == GWS_TRIP_RATE || domain.breaker.reason == GWS_TRIP_SLOW))
-        domain.tripped_on = history_tripped_on(region, name->row);
+        domain.tripped_on = history_tripped_on(region, trips, name->row);
     return domain;
 }
 
@@ -83,7 +84,7 @@ static void read_endpoint(struct overview *overview, const struct gws_region *re
     bool has_account = read_account(region, name->info.parent, &account_name, &account);
 
     for (size_t i = first; i < end; i++)
-        overview->domains[i] = overview_domain(region, &overview->names.rows[i]);
+        overview->domains[i] = overview_domain(region, &overview->trips, &overview->names.rows[i]);
     gws_stat_read(region, name->info.endpoint, counts);
     *endpoint = (struct overview_endpoint){
         .name = name,
@@ -152,6 +153,7 @@ void overview_read(struct overview *overview, const struct gws_region *region, c
 void overview_fini(struct overview *overview)
 {
     names_fini(&overview->names);
+    history_trips_fini(&overview->trips);
     free(overview->endpoints);
     free(overview->domains);
     *overview = (struct overview){0};

@@ -14,6 +14,7 @@
 #include "libshm/latency.h"
 #include "libshm/stat.h"
 #include "libshm/window.h"
+#include "gatewayd/history.h"
 #include "gatewayd/names.h"
 #include "gatewayd/state.h"
 #include "gatewayd/words.h"
@@ -48,6 +49,7 @@ struct overview {
     uint64_t tried;
     uint64_t errors;
     struct state_domain *domains; /* one per name */
+    struct history_trips trips;
 };
 
 /* `path`: where the region stands, which tells who its master is. */
@@ -62,7 +64,8 @@ double overview_error_rate(const struct overview_endpoint *endpoint);
 double overview_rate(const struct overview_endpoint *endpoint);
 
 /* The words of one domain, as the derivation of a state wants them. */
-struct state_domain overview_domain(const struct gws_region *region, const struct names_row *name);
+struct state_domain overview_domain(const struct gws_region *region, struct history_trips *trips,
+                                    const struct names_row *name);
 
 /* The share of tries that were good, since the region was made; 1 before any. */
 double overview_success_rate(const struct overview *overview);

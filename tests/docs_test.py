@@ -122,6 +122,36 @@ def check_later():
                 path, "" if path in later else "not ", "" if told[path][2] else "not ")
 
 
+def commands():
+    """Name -> synopsis of every command of gatewayctl."""
+    text = read("tools/gatewayctl/command.h").replace("\\\n", " ")
+    return dict(re.findall(r'COMMAND\((\w+), "([^"]*)"', text))
+
+
+def check_commands():
+    """Each form of a command has a section, each option is named in one, and there are no others."""
+    sections = {}
+    for title, body in re.findall(r"^\.Ss ([^\n]*)\n(.*?)(?=^\.S[sh] )", read("docs/gatewayctl.1"), re.M | re.S):
+        sections[title] = body
+    table = commands()
+    heads = [title for title in sections if title != "Options"]
+    for title in heads:
+        if title.split()[0] not in table:
+            yield "docs/gatewayctl.1 describes %s, which is no command" % title
+    for name, synopsis in table.items():
+        own = {title: body for title, body in sections.items() if title.split()[0] == name}
+        text = "".join(title + "\n" + body for title, body in own.items())
+        if not own:
+            yield "docs/gatewayctl.1 does not describe the command %s" % name
+        for form in synopsis.strip("[]").split(" | "):
+            verb = re.match(r"[a-z]+", form)
+            if verb and not any(title.split()[1:2] == [verb.group(0)] for title in own):
+                yield "docs/gatewayctl.1 has no section on %s %s" % (name, verb.group(0))
+        for option in re.findall(r"(?<![\w-])-(-?[a-z]+)", synopsis):
+            if own and not re.search(r"Fl %s(?![\w-])" % option, text):
+                yield "docs/gatewayctl.1: %s does not name -%s" % (name, option)
+
+
 def check_format():
     pages = sorted(name for name in os.listdir(os.path.join(ROOT, "docs")) if re.search(r"\.[1-9]$", name))
     if not shutil.which("groff"):
@@ -172,7 +202,7 @@ def check_guide():
 
 
 def main():
-    checks = (check_keys, check_later, check_format, check_readme, check_guide)
+    checks = (check_keys, check_later, check_commands, check_format, check_readme, check_guide)
     faults = [fault for check in checks for fault in check()]
     for fault in faults:
         print(fault)

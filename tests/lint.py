@@ -58,6 +58,7 @@ WITHOUT_TEST = {
     "gatewayd/conn": "sockets; tests/e2e sends it good, bad and slow clients",
     "gatewayd/change": "what breaker, cooldown, drain and enable do; tests/tools/test_gatewayctl.py does it",
     "gatewayd/history": "events in words; tests/tools/test_gatewayctl.py reads them",
+    "gatewayd/history_trips": "the same",
     "gatewayd/names": "names of a region; tests/tools/test_gatewayctl.py asks for good and bad ones",
     "gatewayd/overview": "what status shows; tests/tools/test_gatewayctl.py reads it as text and JSON",
     "gatewayd/overview_json": "the same",

@@ -3,15 +3,18 @@
  * the tool has to show. `make_region PATH` makes it and goes; `make_region PATH live` also plays the master (lock,
  * slot, one worker, answers to SIGHUP and SIGTERM) until it is told to stop. PATH.bad beside it makes the next reload
  * fail, PATH.mute makes it go unanswered. `make_region PATH rated` also lets the windows of two models open them.
+ * `make_region PATH crowd` makes one as large as they come: 200 endpoints with four models each, a full log, and every
+ * fourth endpoint's breaker open.
  *
  *   us-east  healthy, 2 in flight, 95 good and 5 bad of 100       models gpt-4.1, deepseek/v3
  *            6 bad of 60 in the last minute; first token after 120 ms, after 900 ms for 2 of 100
  *   eu-west  its own breaker open by 5 failures in a row          model gpt-4.1
+ *            evidence of it: down, then no route; of sgp/gpt-4.1: a 502
  *   sgp      degraded: gpt-4.1 cools, gpt-4o is well              models gpt-4.1, gpt-4o
  *   relay    exhausted: all it has is *, refused 3 times in a row model *
  *   spare    drained                                              model *
  *   account "example": its quota is spent
- *   quota "client/trading/usd": 1250000 spent; limit "endpoint/us-east/rpm"
+ *   quota "client/trading/usd": 1250000 spent today, of no limit; limit "endpoint/us-east/rpm": all 10 of an hour used
  *   rated: sgp/gpt-4o opened by 12 failures of 20, us-east/gpt-4.1 by 15 slow ones of 20
  */
 
@@ -28,8 +31,10 @@
 #include "libshm/clock.h"
 #include "libshm/cooldown.h"
 #include "libshm/event.h"
+#include "libshm/evidence.h"
 #include "libshm/gate.h"
 #include "libshm/latency.h"
+#include "libshm/limit.h"
 #include "libshm/name.h"
 #include "libshm/order.h"
 #include "libshm/quota.h"
@@ -65,7 +70,8 @@ static uint32_t must(int result, const char *what)
 }
 
 struct rows {
-    uint32_t us_east, us_east_gpt, eu_west, sgp, sgp_gpt, sgp_4o, relay, spare, example, quota, us_east_cells;
+    uint32_t us_east, us_east_gpt, eu_west, sgp, sgp_gpt, sgp_4o, relay, spare, example, quota;
+    uint32_t us_east_cells, us_east_rpm;
 };
 
 /* The names of one configuration; called again with the next generation, as a reload does. */
@@ -87,7 +93,7 @@ static struct rows name_all(struct gws_region *region, uint64_t config)
     must(gws_name_pair(region, rows.spare, "*", config), "spare/*");
     rows.example = must(gws_name_account(region, "example", config), "example");
     rows.quota = must(gws_name_quota(region, "client/trading/usd", config), "client/trading/usd");
-    must(gws_name_limit(region, "endpoint/us-east/rpm", config), "endpoint/us-east/rpm");
+    rows.us_east_rpm = must(gws_name_limit(region, "endpoint/us-east/rpm", config), "endpoint/us-east/rpm");
     gws_name_domain_read(region, rows.us_east, &info);
     rows.us_east_cells = info.endpoint;
     return rows;
@@ -103,6 +109,10 @@ static void trouble(struct gws_region *region, const struct rows *rows)
             must(-1, "permit");
         gws_breaker_report(region, rows->eu_west, &breaker_rules, permit, GWS_FAILED, now, 0, 0);
     }
+    const uint8_t server = 9, transport = 12; /* CLASS_SERVER and CLASS_TRANSPORT, and 1 */
+    gws_evidence_note(region, rows->eu_west, server, 503, "down", 4, now);
+    gws_evidence_note(region, rows->eu_west, transport, 0, "no \033 route", 10, now);
+    gws_evidence_note(region, rows->sgp_gpt, server, 502, "Bad gateway", 11, now);
     gws_cooldown_hit(region, rows->sgp_gpt, &cooldown_rules, gws_cooldown_gen(region, rows->sgp_gpt), GWS_COOL_RATE,
                      GWS_NO_WAIT, now);
     uint32_t star = must(gws_name_pair(region, rows->relay, "*", 1), "relay/*");
@@ -112,7 +122,11 @@ static void trouble(struct gws_region *region, const struct rows *rows)
     gws_cooldown_hit(region, rows->example, &cooldown_rules, gws_cooldown_gen(region, rows->example), GWS_COOL_QUOTA,
                      GWS_NO_WAIT, now);
     gws_order_drain(region, rows->spare, now, getuid());
-    gws_quota_restore(region, rows->quota, 20000, 1250000);
+    const struct gws_quota_rules daily = {.limit = 0};
+    gws_quota_restore(region, rows->quota, gws_quota_day(&daily, gws_clock_real_ms()), 1250000);
+    const struct gws_limit_rules rpm = gws_limit_rules(10, UINT64_C(3600) * 1000000000, 0);
+    gws_limit_publish(region, rows->us_east_rpm, &rpm, gws_clock_ns(region));
+    gws_limit_take(region, rows->us_east_rpm, &rpm, 10, gws_clock_ns(region), &(uint64_t){0});
 }
 
 /* `good` tries that went well, and then so many others. */
@@ -141,6 +155,32 @@ static void traffic(struct gws_region *region, const struct rows *rows)
     for (int i = 0; i < 2; i++)
         if (gws_gate_take(region, rows->us_east_cells, 20) != GWS_GATE_TAKEN)
             must(-1, "gate");
+}
+
+enum { CROWD = 200, CROWD_MODELS = 4 };
+
+static void crowd(struct gws_region *region)
+{
+    uint64_t now = gws_clock_ms(region), retry_at;
+    for (int i = 0; i < CROWD; i++) {
+        char name[64], url[96];
+        snprintf(name, sizeof(name), "endpoint-%03d", i);
+        snprintf(url, sizeof(url), "http://%s/v1", name);
+        uint32_t row = must(gws_name_endpoint(region, name, url, 100, 1), name);
+        for (int m = 0; m < CROWD_MODELS; m++) {
+            char model[32];
+            snprintf(model, sizeof(model), "model-%d", m);
+            must(gws_name_pair(region, row, model, 1), model);
+        }
+        for (int n = 0; i % 4 == 0 && n < 5; n++) {
+            struct gws_permit permit;
+            if (gws_breaker_permit(region, row, &breaker_rules, now, &permit, &retry_at) == GWS_GO)
+                gws_breaker_report(region, row, &breaker_rules, permit, GWS_FAILED, now, 0, 0);
+        }
+    }
+    uint32_t noisy = must(gws_name_account(region, "noisy", 1), "noisy");
+    for (int i = 0; i < 600; i++)
+        gws_cooldown_clear(region, noisy, now, getuid());
 }
 
 static void enter(struct gws_region *region, enum gws_role role, const char *path)
@@ -227,8 +267,11 @@ static void live(struct gws_region *region, const char *path, const struct rows 
 
 int main(int argc, char **argv)
 {
-    const struct gws_dims dims = {
+    const struct gws_dims small = {
         .slots = 16, .guests = 4, .domains = 32, .endpoints = 8, .limits = 8, .events = 256};
+    const struct gws_dims large = {
+        .slots = 64, .guests = 8, .domains = 2048, .endpoints = 512, .limits = 1024, .events = 1024, .quotas = 512,
+        .models = 64};
     const struct gws_owner owner = {.uid = geteuid(), .gid = getegid(), .mode = 0660};
     struct gws_region region;
     struct gws_fault fault;
@@ -239,12 +282,17 @@ int main(int argc, char **argv)
         fprintf(stderr, "make_region: %s\n", fault.text);
         return 1;
     }
-    if (gws_region_create(&region, argv[1], &dims, &owner, &fault) != 0) {
+    bool crowded = argc > 2 && strcmp(argv[2], "crowd") == 0;
+    if (gws_region_create(&region, argv[1], crowded ? &large : &small, &owner, &fault) != 0) {
         fprintf(stderr, "make_region: %s\n", fault.text);
         return 1;
     }
     gws_region_generation_next(&region);
     enter(&region, lives ? GWS_ROLE_MASTER : GWS_ROLE_WORKER, argv[1]);
+    if (crowded) {
+        crowd(&region);
+        return 0;
+    }
     struct rows rows = name_all(&region, 1);
     gws_event_record(&region, GWS_EVENT_MASTER_START, GWS_NO_DOMAIN, 0, 1, GWS_BY_GATEWAY, gws_clock_ms(&region));
     trouble(&region, &rows);

@@ -4,6 +4,7 @@
 usage: test_gatewayctl.py GATEWAYCTL MAKE_REGION [NAME...]      (NAME: only these tests)
 """
 
+import http.server
 import json
 import os
 import pathlib
@@ -13,9 +14,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 GATEWAYCTL = MAKE_REGION = None
+NAMES = set()
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 STRANGER = 65534  # a uid without rights, for what root would be allowed
 ENVIRONMENT = {key: value for key, value in os.environ.items() if key not in ("GATEWAYD_STATE", "NO_COLOR")}
 
@@ -76,7 +80,9 @@ class Region:
         return result
 
     def json(self, *args):
-        return self.good("--json", *args).json
+        result = self.good("--json", *args).json
+        note_names(result)
+        return result
 
     def endpoint(self, name):
         return next(row for row in self.json("status")["endpoints"] if row["name"] == name)
@@ -94,6 +100,17 @@ class Region:
         if self.master:
             self.master.stdout.close()
         shutil.rmtree(self.folder)
+
+
+def note_names(document):
+    """Names that were seen in JSON; a later test looks for each of them in the man page."""
+    if isinstance(document, dict):
+        for name, value in document.items():
+            NAMES.add(name)
+            note_names(value)
+    elif isinstance(document, list):
+        for value in document:
+            note_names(value)
 
 
 def equal(got, wanted, what):
@@ -249,6 +266,20 @@ def test_breaker_list_and_show(r):
     assert re.search(r"^eu-west +open ", r.good("breaker", "list").out, re.M)
 
 
+def test_the_evidence_of_a_trip(r):
+    r.make()
+    own, model = r.json("breaker", "show", "eu-west")["breakers"]
+    equal(model["evidence"], None, "of what never failed")
+    seen = own["evidence"]
+    equal((seen["outcomes"], seen["status"], seen["message"], seen["worker"]), (["transport", "server"], None,
+                                                                               "no ? route", 0), "evidence")
+    assert seen["pid"] > 0 and 0 <= seen["ago_ms"] < 60000 and seen["time"].endswith("Z"), seen
+    text = r.good("breaker", "show", "eu-west").out
+    assert re.search(r"^  last bad    \S+Z \(\d+s ago\), seen by worker 0 \(pid \d+\)$", text, re.M), text
+    assert "  outcomes    transport, server, the last one first\n  upstream    no ? route\n" in text, text
+    assert "  upstream    answered 502: Bad gateway\n" in r.good("breaker", "show", "sgp").out
+
+
 def test_a_trip_by_the_window(r):
     r.make("rated")
     row = r.breaker("sgp/gpt-4o")
@@ -350,6 +381,355 @@ def test_drain_and_enable(r):
                                                                     "uid %d" % os.getuid()), "event")
     bad(r("drain", "us-east/gpt-4.1"), 2, "whole endpoint", "breaker open us-east/gpt-4.1")
     bad(r("drain", "example"), 4, "example")
+
+
+# Why, and what is left.
+
+CONFIG = """state: %s
+endpoints:
+  - {name: us-east, url: "http://us/v1", key: none, account: example, weight: 3, dialects: [openai, anthropic]}
+  - {name: eu-west, url: "http://eu/v1", key: none, account: example}
+  - {name: sgp, url: "http://sgp/v1", key: none, account: example, limits: {rpm: 3}}
+  - {name: relay, url: "http://relay/v1", key: none, account: example, priority: 2}
+  - {name: new, url: "http://new/v1", key: none, account: example}
+accounts: {example: {}}
+models:
+  gpt-4.1: {endpoints: [us-east, eu-west, {name: sgp, as: gpt-4.1-2025}, new], fallback: [gpt-4o], patience: 5s}
+  gpt-4o: {endpoints: [sgp], context: 8000}
+aliases: {latest: gpt-4.1}
+"""
+
+
+def write_config(r, text=CONFIG):
+    file = os.path.join(r.folder, "gw.yaml")
+    with open(file, "w") as out:
+        out.write(text.replace("%s", r.path))
+    return file
+
+
+def reasons(model):
+    return {row["endpoint"]: [reason["code"] for reason in row["reasons"]] for row in model["candidates"]}
+
+
+def explained(file, code, *words):
+    result = run("-c", file, "--json", "explain", *words)
+    equal((result.code, result.err), (code, ""), "explain %s: %r" % (words, result))
+    note_names(result.json)
+    return result.json
+
+
+def test_explain(r):
+    r.make()
+    file = write_config(r)
+    # The account's quota is spent: nobody can, and waiting does not help in time.
+    shown = explained(file, 1, "gpt-4.1")
+    equal((shown["endpoint"], shown["answered_as"], shown["error"]["status"], shown["error"]["code"]),
+          (None, None, 429, "rate_limit_exceeded"), "nobody")
+    first, second = shown["models"]
+    equal(reasons(first), {"us-east": ["exhausted"], "eu-west": ["exhausted", "open"], "sgp": ["cooling", "exhausted"],
+                           "new": ["unknown"]}, "reasons")
+    equal((first["fate"], first["next"], second["fate"], second["next"]), ("passes", "gpt-4o", "passes", None), "fates")
+    account = first["candidates"][0]["reasons"][0]
+    assert re.fullmatch(r"account example exhausted \d+m\d\ds, quota spent", account["text"]), account
+
+    r.good("cooldown", "clear", "example")
+    shown = explained(file, 0, "latest")
+    equal((shown["model"], shown["resolved"], shown["endpoint"], shown["answered_as"], shown["error"]),
+          ("latest", "gpt-4.1", "us-east", "gpt-4.1", None), "answer")
+    first = shown["models"][0]
+    equal(reasons(first), {"us-east": ["turn"], "eu-west": ["open"], "sgp": ["cooling"], "new": ["unknown"]}, "reasons")
+    rows = {row["endpoint"]: row for row in first["candidates"]}
+    equal([(name, row["answer"]) for name, row in sorted(rows.items())],
+          [("eu-west", "no"), ("new", "no"), ("sgp", "no"), ("us-east", "now")], "answers")
+    equal((rows["sgp"]["as"], rows["us-east"]["as"], rows["us-east"]["weight"]), ("gpt-4.1-2025", None, 3), "as")
+    assert 500000 < rows["sgp"]["until_ms"] <= 600000 and rows["new"]["until_ms"] is None, rows
+    assert re.fullmatch(r"breaker open \d+m\d\ds, 5 failures in a row", rows["eu-west"]["reasons"][0]["text"]), rows
+    equal((first["fate"], first["patience_ms"], first["strategy"], first["fallback"]),
+          ("goes", 5000, "weighted", False), "the first model")
+
+    text = run("-c", file, "explain", "latest")
+    equal((text.code, text.out.splitlines()[0]), (0, "latest (gpt-4.1) goes to us-east now"), "headline")
+    assert re.search(r"^-> +us-east +1 +now +its turn: weight 3 of 6$", text.out, re.M), text.out
+    assert re.search(r"^ +sgp as gpt-4.1-2025 +1 +no +cooling \S+, rate limited$", text.out, re.M), text.out
+    assert "\nfallback gpt-4o, weighted\n" in text.out, text.out
+    assert "wait up to 5.0s for one of them; then it goes on to gpt-4o\n" in text.out, text.out
+
+
+def test_explain_what_an_operator_did(r):
+    r.make()
+    file = write_config(r)
+    r.good("cooldown", "clear", "example")
+    r.good("drain", "us-east")
+    r.good("breaker", "reset", "eu-west")
+    r.good("breaker", "open", "eu-west/gpt-4.1", "--for", "10m")
+    shown = explained(file, 0, "gpt-4.1")
+    equal((shown["endpoint"], shown["answered_as"]), ("sgp", "gpt-4o"), "another model")
+    first = shown["models"][0]
+    texts = {row["endpoint"]: row["reasons"][0]["text"] for row in first["candidates"]}
+    who = "by uid %d 0s ago" % os.getuid()
+    equal(texts["us-east"], "drained " + who, "drained")
+    assert re.fullmatch(r"breaker for gpt-4.1 held open for \d+m\d\ds " + who, texts["eu-west"]), texts
+    equal(first["fate"], "passes", "ten minutes are longer than its patience")
+    # Three seconds are within it: the request waits for them, although another model could answer.
+    r.good("breaker", "open", "eu-west/gpt-4.1", "--for", "3s")
+    shown = explained(file, 1, "gpt-4.1")
+    first = shown["models"][0]
+    equal((first["fate"], shown["endpoint"], shown["answered_as"], shown["error"]), ("waits", None, "gpt-4.1", None),
+          "fate")
+    assert 0 < first["soonest_ms"] <= 3000 and "eu-west in " in first["then"], first
+    assert run("-c", file, "explain", "gpt-4.1").out.startswith("gpt-4.1 waits: nobody can take it now\n")
+
+
+def test_explain_options(r):
+    r.make()
+    file = write_config(r)
+    r.good("cooldown", "clear", "example")
+    shown = explained(file, 1, "gpt-4.1", "--endpoint", "eu-west")
+    equal((shown["error"]["code"], len(shown["models"])), ("circuit_open", 1), "pinned to one that cannot")
+    equal(reasons(shown["models"][0])["us-east"], ["pinned"], "the others")
+    shown = explained(file, 0, "gpt-4.1", "--endpoint=us-east", "--dialect", "anthropic")
+    equal(reasons(shown["models"][0])["eu-west"], ["pinned", "dialect"], "what speaks against it")
+    shown = explained(file, 1, "gpt-4o", "--dialect", "anthropic")
+    equal((shown["models"][0]["fate"], shown["error"]["status"]), ("skipped", 400), "nobody understands it")
+    shown = explained(file, 1, "gpt-4o", "--tokens", "9000")
+    equal((shown["models"][0]["fate"], shown["error"]["code"]), ("skipped", "context_length_exceeded"), "too long")
+    assert "9000 tokens do not fit its context of 8000" in run("-c", file, "explain", "gpt-4o", "--tokens=9000").out
+    bad(run("-c", file, "explain", "gpt-4.2"), 4, "did you mean gpt-4.1?")
+    bad(run("-c", file, "explain", "zzzzzzzzzzzzzzzz"), 4, "there is no model zzzzzzzzzzzzzzzz")
+    bad(run("-c", file, "explain", "gpt-4.1", "--endpoint", "us-eats"), 4, "did you mean us-east?")
+    bad(run("-c", file, "explain", "gpt-4.1", "--endpoint", "relay"), 4, "relay does not serve gpt-4.1")
+    bad(run("-c", file, "--state", r.path + ".none", "explain", "gpt-4.1"), 3, r.path + ".none")
+    bad(run("-c", file + ".none", "explain", "gpt-4.1"), 1, file + ".none", "-c CONFIG")
+    for words in ([], ["a", "b"], ["a", "--dialect", "x"], ["a", "--tokens", "0"]):
+        bad(run("-c", file, "explain", *words), 2, "gatewayctl help explain")
+    with open(file, "a") as out:
+        out.write("nonsense: 1\n")
+    result = run("-c", file, "explain", "gpt-4.1")
+    assert result.code == 1 and "nonsense" in result.err, result
+
+
+def test_limits(r):
+    r.make()
+    rows = {row["name"]: row for row in r.json("limits")["limits"]}
+    equal(sorted(rows), ["client/trading/usd", "endpoint/us-east/rpm"], "limits")
+    rpm, usd = rows["endpoint/us-east/rpm"], rows["client/trading/usd"]
+    equal((rpm["period"], rpm["unit"], rpm["limit"], rpm["used"], rpm["left"]), ("minute", "requests", 10, 10, 0),
+          "rpm")
+    assert 350000 < rpm["next_ms"] <= 360000 and 3590000 < rpm["resets_ms"] <= 3600000, rpm
+    equal((usd["period"], usd["unit"], usd["limit"], usd["used"], usd["left"], usd["next_ms"], usd["per_minute"]),
+          ("day", "usd", None, 1.25, None, 0, None), "usd")
+    assert 0 < usd["resets_ms"] <= 86400000, usd
+    text = r.good("limits").out
+    assert re.search(r"^endpoint/us-east/rpm +requests +minute +10 +10 +0 +[56]m\d\ds +\S+$", text, re.M), text
+    assert re.search(r"^client/trading/usd +usd +day +none +\$1\.25 +- +now +\d\S+$", text, re.M), text
+
+    equal(r.json("limits", "reset", "us-east")["changed"], [{"name": "endpoint/us-east/rpm", "from": 10, "to": 0}],
+          "changed")
+    event = r.json("events", "-n", "1")["events"][0]
+    equal((event["kind"], event["limit"], event["by"]), ("limit_reset", "endpoint/us-east/rpm",
+                                                         "uid %d" % os.getuid()), "the event")
+    equal(r.json("limits")["limits"][1]["used"], 0, "used after the reset")
+    equal(r.good("limits", "reset", "client/trading").out, "client/trading/usd: $1.25 used -> $0.00\n", "by its owner")
+    equal(len(r.json("limits", "reset", "--all")["changed"]), 2, "all")
+    bad(r("limits", "reset", "us-eats"), 4, "did you mean endpoint/us-east/rpm?")
+    bad(r("limits", "reset", "zzzzzzzzzzzz"), 4, "see gatewayctl limits")
+    for words in (["smash"], ["reset"], ["--all"], ["reset", "a", "b"], ["reset", "a", "--all"]):
+        bad(r("limits", *words), 2, "gatewayctl help limits")
+
+
+# The outage check.
+
+class Provider:
+    """An upstream that answers what its path says: /STATUS or /STATUS/TEXT."""
+
+    def __init__(self):
+        provider = self
+        self.seen = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):  # pylint: disable=invalid-name
+                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                provider.seen.append((self.path, dict(self.headers), body))
+                kind = self.path.split("/")[1]
+                status, answer = provider.answer(kind, self.headers.get("authorization", ""), body)
+                if answer is None:
+                    time.sleep(2)
+                    return
+                self.send_response(status)
+                if status == 429:
+                    self.send_header("Retry-After", "20")
+                self.end_headers()
+                self.wfile.write(json.dumps(answer).encode())
+
+            def log_message(self, *_):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @staticmethod
+    def answer(kind, credential, body):
+        said = {"role": "assistant", "content": "Hello.\nAnd \x1b[31mmore."}
+        if kind == "silent":
+            return 200, None
+        if kind == "newer" and "max_tokens" in body:
+            return 400, {"error": {"message": "Use 'max_completion_tokens' instead of 'max_tokens'."}}
+        if kind == "empty":
+            return 200, {"choices": []}
+        if kind == "claude":
+            return 200, {"type": "message", "stop_reason": "end_turn", "content": [{"type": "text",
+                                                                                    "text": "Bonjour."}]}
+        if kind.isdigit():
+            return int(kind), {"error": {"message": "Not with %s!" % credential}}
+        return 200, {"choices": [{"index": 0, "message": said, "finish_reason": "stop"}]}
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def try_config(r, provider, names, models="models: {m1: {}}\n"):
+    rows = "".join("  - {name: %s, url: \"http://127.0.0.1:%d/%s\", key: \"env:GATEWAYCTL_TEST_KEY\", "
+                   "timeouts: {response: 300ms}%s}\n" % (
+                       name, provider.port, name.strip("x"),
+                       ", dialects: [anthropic], auth: x-api-key" if name == "claude" else "") for name in names)
+    return write_config(r, "endpoints:\n" + rows + models)
+
+
+SECRET = "sk-very-secret-0123456789"
+
+
+def tried(file, *words):
+    result = run("-c", file, "--json", "try", *words, env={"GATEWAYCTL_TEST_KEY": SECRET})
+    assert SECRET not in result.out + result.err, "the key is shown: %r" % result
+    equal(result.err, "", "stderr")
+    note_names(result.json)
+    return result.code, {row["endpoint"]: row for row in result.json["tries"]}
+
+
+def test_try(r):
+    provider = Provider()
+    try:
+        file = try_config(r, provider, ["good", "x401", "x429", "silent", "empty", "newer", "claude"])
+        code, rows = tried(file, "Hi \"there\"")
+        equal(code, 1, "exit status")
+        equal({name: row["outcome"] for name, row in rows.items()},
+              {"good": "ok", "x401": "auth", "x429": "rate", "silent": "silence", "empty": "invalid", "newer": "ok",
+               "claude": "ok"}, "outcomes")
+        equal((rows["good"]["answer"], rows["good"]["error"], rows["good"]["status"]), ("Hello.", None, 200), "good")
+        assert 0 < rows["good"]["first_byte_ms"] <= rows["good"]["total_ms"] < 300, rows["good"]
+        equal(rows["claude"]["answer"], "Bonjour.", "the other dialect")
+        equal(rows["x401"]["error"], "the credential was refused: Not with Bearer %s!" % ("*" * len(SECRET)), "refused")
+        assert rows["x429"]["error"].startswith("rate limited, asks to wait 20.0s: "), rows["x429"]
+        equal((rows["silent"]["status"], rows["silent"]["error"]), (None, "silent: no whole answer within 0.3s"),
+              "silent")
+        path, headers, body = next(seen for seen in provider.seen if seen[0].startswith("/good"))
+        equal((path, body), ("/good/chat/completions", {"model": "m1", "max_tokens": 16, "stream": False, "messages": [
+            {"role": "user", "content": "Hi \"there\""}]}), "what was asked")
+        equal(headers["Authorization"], "Bearer " + SECRET, "its key")
+        path, headers, body = next(seen for seen in provider.seen if seen[0].startswith("/claude"))
+        equal((path, headers["x-api-key"], "anthropic-version" in headers), ("/claude/messages", SECRET, True),
+              "claude")
+
+        result = run("-c", file, "try", "--endpoint", "good", env={"GATEWAYCTL_TEST_KEY": SECRET})
+        lines = result.out.splitlines()
+        equal((result.code, len(lines), lines[0].split()), (0, 3, ["ENDPOINT", "MODEL", "OUTCOME", "STATUS", "FIRST",
+                                                                   "BYTE", "TOTAL", "ANSWER"]), "text")
+        assert re.fullmatch(r"good +m1 +ok +200 +\d+ms +\d+ms  Hello\.", lines[1]), lines
+        equal(lines[2], "all 1 answered", "the last line")
+    finally:
+        provider.close()
+
+
+def test_try_without_an_answer(r):
+    file = write_config(r, """endpoints:
+  - {name: nobody, url: "http://127.0.0.1:1/v1", key: none}
+  - {name: keyless, url: "http://127.0.0.1:1/v1", key: "env:GATEWAYCTL_NO_SUCH_KEY"}
+  - {name: theirs, url: "http://127.0.0.1:1/v1", key: passthrough}
+models: {m1: {endpoints: [nobody, keyless]}, m2: {endpoints: [{name: theirs, as: m2-x}]}}
+aliases: {short: m1}
+""")
+    code, rows = tried(file)
+    equal((code, {name: row["outcome"] for name, row in rows.items()}),
+          (1, {"nobody": "transport", "keyless": "key", "theirs": "skipped"}), "outcomes")
+    assert rows["nobody"]["error"].startswith("no connection: "), rows["nobody"]
+    assert "GATEWAYCTL_NO_SUCH_KEY" in rows["keyless"]["error"], rows["keyless"]
+    equal((rows["theirs"]["model"], rows["theirs"]["total_ms"]), ("m2-x", None), "one whose key is not ours")
+    equal(list(tried(file, "-m", "short")[1]), ["nobody", "keyless"], "those that serve the model")
+    equal(tried(file, "-m", "m2")[0], 1, "nobody was asked")
+    assert run("-c", file, "try", "-m", "m2").out.endswith("nobody was asked\n")
+    bad(run("-c", file, "try", "-m", "shirt"), 4, "did you mean short?")
+    bad(run("-c", file, "try", "--endpoint", "nobidy"), 4, "did you mean nobody?")
+    bad(run("-c", file + ".none", "try"), 1, file + ".none")
+    bad(run("-c", file, "try", "a", "b"), 2, "gatewayctl help try")
+    file = write_config(r, "endpoints: [{name: a, url: \"http://127.0.0.1:1/v1\", key: none}]\n")
+    bad(run("-c", file, "try"), 2, "-m MODEL")
+    equal(tried(file, "-m", "anything")[1]["a"]["model"], "anything", "a model that nobody configured")
+
+
+# Completion.
+
+def completed(r, *words, file=None):
+    result = run("__complete", "--state", r.path, *(["-c", file] if file else []), *words)
+    equal((result.code, result.err), (0, ""), "exit status")
+    return [line.split("\t")[0] for line in result.out.splitlines()]
+
+
+def test_completion_knows_every_command(r):
+    r.make()
+    table = run("help", "--json").json["commands"]
+    equal(completed(r, ""), [row["name"] for row in table], "commands")
+    equal(completed(r, "help", ""), [row["name"] for row in table], "help COMMAND")
+    for row in table:
+        for form in row["synopsis"].strip("[]").split(" | "):
+            verb = re.match(r"[a-z]+", form)
+            before = [row["name"]]
+            if verb:
+                assert verb.group(0) in completed(r, row["name"], ""), "%s %s" % (row["name"], verb.group(0))
+                before.append(verb.group(0))
+            for option in re.findall(r"(?<![\w-])-(?:-[a-z-]+|[a-z])", form):
+                assert option in completed(r, *before, "-"), "%s: %s" % (" ".join(before), option)
+
+
+def test_completion_knows_the_names(r):
+    r.make()
+    file = write_config(r)
+    endpoints = ["us-east", "eu-west", "sgp", "relay", "spare"]
+    for words in (["breaker", "reset"], ["breaker", "show"], ["drain"], ["enable"], ["try", "--endpoint"],
+                  ["explain", "x", "--endpoint"], ["breaker", "open"]):
+        equal(completed(r, *words, ""), endpoints, " ".join(words))
+    equal(completed(r, "drain", "s"), ["sgp", "spare"], "those that begin so")
+    equal(completed(r, "breaker", "reset", "us-east"), ["us-east", "us-east/gpt-4.1", "us-east/deepseek/v3"], "models")
+    equal(completed(r, "cooldown", "clear", "e"), ["eu-west", "example"], "accounts too")
+    equal(completed(r, "limits", "reset", "end"), ["endpoint/us-east/rpm"], "limits")
+    equal(completed(r, "explain", "", file=file), ["gpt-4.1", "gpt-4o", "latest"], "models and aliases")
+    equal(completed(r, "try", "-m", "l", file=file), ["latest"], "of an option")
+    equal(completed(r, "explain", "--dialect", ""), ["openai", "anthropic"], "choices")
+    equal(completed(r, "check", ""), [":files"], "files")
+    equal(completed(r, "--state", ""), [":files"], "of a global option")
+    for words in (["drain", "sgp", ""], ["nonsense", ""], ["breaker", "open", "sgp", "--for", ""], ["workers", ""]):
+        equal(completed(r, *words), [], " ".join(words))
+    os.unlink(r.path)
+    equal(completed(r, "drain", ""), [], "without a region")
+    equal(completed(r, "explain", "", file=file + ".none"), [], "without a configuration")
+
+
+def test_completion_in_the_shells(r):
+    r.make()
+    folder = os.path.join(ROOT, "tools", "completions")
+    script = """
+        source %s/gatewayctl.bash
+        ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _gatewayctl; echo "${COMPREPLY[*]}"; }
+        ask "$G" brea; ask "$G" breaker reset s; ask "$G" cooldown clear relay/; ask "$G" check gw.
+        complete -p gatewayctl""" % folder
+    write_config(r)
+    done = subprocess.run(["bash", "--norc", "-c", script], env=dict(ENVIRONMENT, G=GATEWAYCTL, GATEWAYD_STATE=r.path),
+                          cwd=r.folder, capture_output=True, text=True, check=True)
+    equal(done.stdout.splitlines(), ["breaker", "sgp spare", "relay/\\*", "gw.yaml",
+                                     "complete -F _gatewayctl gatewayctl"], "bash: %s" % done.stderr)
+    for shell, name in (("zsh", "_gatewayctl"), ("fish", "gatewayctl.fish")):
+        if shutil.which(shell):
+            subprocess.run([shell, "-n", os.path.join(folder, name)], check=True)
 
 
 # Events.
@@ -575,10 +955,11 @@ def test_region_check_finds_what_is_wrong(r):
     r.make()
     shown = r.json("region", "check")
     at = {row["name"]: row["offset"] for row in shown["sections"]}
+    each = {row["name"]: row["each"] for row in shown["sections"]}
     # A breaker that is open for no reason, a day before the one corrected, a byte of a slot that nobody uses.
     scribble(r.path, at["domains"], (1 << 62 | 1 << 48).to_bytes(8, "little"))
     scribble(r.path, at["quotas"], bytes(8))
-    scribble(r.path, at["slots"] + 240, b"x")
+    scribble(r.path, at["slots"] + each["slots"] - 1, b"x")
     result = r("--json", "region", "check")
     equal((result.code, result.err), (1, ""), "exit status")
     problems = {row["section"]: row for row in result.json["problems"]}
@@ -744,7 +1125,8 @@ def test_where_the_region_is(r):
 def test_no_region(r):
     for command in (["status"], ["breaker", "list"], ["breaker", "reset", "--all"], ["cooldown", "list"],
                     ["drain", "x"], ["enable", "x"], ["workers"], ["events"], ["events", "--follow"],
-                    ["region", "check"], ["region", "export"], ["region", "import", "/dev/null"]):
+                    ["limits"], ["limits", "reset", "--all"], ["region", "check"], ["region", "export"],
+                    ["region", "import", "/dev/null"]):
         bad(r(*command), 3, r.path, "--state")
     bad(r("reload"), 1, "not running")
     bad(r("stop"), 1, "not running")
@@ -839,14 +1221,26 @@ def test_usage(r):
 def test_help_and_version(r):
     out = run("help").out
     names = [row["name"] for row in run("help", "--json").json["commands"]]
-    for name in ("status", "breaker", "cooldown", "drain", "enable", "workers", "events", "region", "check", "reload",
-                 "stop", "help"):
+    for name in ("status", "breaker", "cooldown", "explain", "drain", "enable", "limits", "try", "workers", "events",
+                 "region", "check", "reload", "stop", "help"):
         assert name in names and re.search("^  %s" % name, out, re.M), name
         equal(run("help", name).code, 0, "help " + name)
         equal(run(name, "--help").out, run("help", name).out, "%s --help" % name)
     equal(run("--help").out, out, "--help")
     assert re.fullmatch(r"gatewayctl \d+\.\d+\.\d+\n", run("--version").out)
     assert run("--version", "--json").json["version"]
+
+
+def test_documented_names(r):  # the last but one: it knows what the others saw
+    r.make()
+    for words in (["status"], ["workers"], ["events"], ["limits"], ["breaker", "show", "us-east"], ["help"],
+                  ["cooldown", "list"], ["region", "check"]):
+        r.json(*words)
+    with open(os.path.join(ROOT, "docs", "gatewayctl.1"), encoding="utf-8") as file:
+        text = file.read()
+    missing = sorted(name for name in NAMES if not re.search(r'"%s"' % re.escape(name), text)
+                     and not re.search(r"^\.(It|Ql) (.* )?%s( ,|$)" % re.escape(name), text, re.M))
+    equal(missing, [], "names in JSON that the man page does not have")
 
 
 def test_output_that_nobody_takes(r):

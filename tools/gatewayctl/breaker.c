@@ -14,6 +14,7 @@
 
 #include "libshm/clock.h"
 #include "tools/gatewayctl/args.h"
+#include "tools/gatewayctl/breaker_evidence.h"
 #include "tools/gatewayctl/command.h"
 #include "gatewayd/change.h"
 #include "gatewayd/history.h"
@@ -32,6 +33,7 @@ struct job {
     struct gws_region *region;
     struct names names;
     struct history_view view;
+    struct history_trips trips;
     uint64_t now;
     uint64_t hold_ms; /* of `open`; 0: for ever */
 };
@@ -48,9 +50,9 @@ struct evidence {
     struct gws_window_totals tripped_on; /* that opened it; a total of 0: it is not open by its window */
 };
 
-static struct evidence gather(const struct job *job, const struct names_row *row)
+static struct evidence gather(struct job *job, const struct names_row *row)
 {
-    struct state_domain domain = overview_domain(job->region, row);
+    struct state_domain domain = overview_domain(job->region, &job->trips, row);
     struct evidence evidence = {.view = domain.breaker, .name = words_breaker_name(&domain.breaker, job->now)};
     domain.cooldown = (struct gws_cooldown_view){0};
     evidence.state = state_of_domain(&domain, job->now);
@@ -125,7 +127,7 @@ static bool is_of_breaker(const struct gws_event *event, const void *row)
     return event->code == GWS_EVENT_BREAKER && event->domain == *(const uint32_t *)row;
 }
 
-static json_t *show_json(const struct job *job, const struct names_row *row, const struct gws_event *events,
+static json_t *show_json(struct job *job, const struct names_row *row, const struct gws_event *events,
                          size_t count)
 {
     struct evidence evidence = gather(job, row);
@@ -134,10 +136,11 @@ static json_t *show_json(const struct job *job, const struct names_row *row, con
     for (size_t i = 0; i < count; i++)
         json_array_append_new(list_of, history_json(&job->view, &events[i]));
     json_object_set_new(json, "events", list_of);
+    json_object_set_new(json, "evidence", breaker_evidence_json(&job->view, row->row, job->now));
     return json;
 }
 
-static void show_text(const struct job *job, const struct names_row *row, const struct gws_event *events, size_t count)
+static void show_text(struct job *job, const struct names_row *row, const struct gws_event *events, size_t count)
 {
     struct evidence evidence = gather(job, row);
     const struct gws_breaker_view *view = &evidence.view;
@@ -156,6 +159,7 @@ static void show_text(const struct job *job, const struct names_row *row, const 
     if (view->mode == GWS_HALF)
         printf("  trials      %u out, %u succeeded\n", view->outstanding, view->successes);
     printf("  generation  %u\n", view->gen);
+    breaker_evidence_print(&job->view, row->row, job->now);
     if (count == 0)
         puts("  no events of this breaker are left in the log");
     else
@@ -271,6 +275,7 @@ int command_breaker(const struct ctl *ctl, int argc, char **argv)
     if (status == 0)
         status = verb->run ? verb->run(&job) : act(&job, verb->change);
     names_fini(&job.names);
+    history_trips_fini(&job.trips);
     region_leave(&region);
     return status;
 }

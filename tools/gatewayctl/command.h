@@ -34,8 +34,13 @@ struct ctl {
             "inspect and steer circuit breakers; `show` prints the evidence of the last trip") \
     COMMAND(cooldown, "list [--all] | clear NAME|--all", \
             "the waits upstreams asked for, by endpoint, model and account") \
+    COMMAND(explain, "MODEL [--endpoint NAME] [--dialect openai|anthropic] [--tokens N]", \
+            "which endpoint a request for MODEL would go to now, and for every other one why not") \
     COMMAND(drain, "NAME", "send an endpoint no new requests until it is enabled again") \
     COMMAND(enable, "NAME", "put a drained endpoint back") \
+    COMMAND(limits, "[reset NAME|--all]", "every rate limit and daily quota: used, left, resets in; or full again") \
+    COMMAND(try, "[-m MODEL] [--endpoint NAME] [MESSAGE]", \
+            "ask every endpoint directly, in turn, and show status, latency and answer: the outage check") \
     COMMAND(workers, "", "the gateway's processes: pid, generation, uptime, in flight, requests, restarts") \
     COMMAND(events, "[-n N] [--follow]", \
             "the event log: trips, recoveries, cooldowns, orders, restarts, reloads") \

@@ -13,6 +13,7 @@
 #include "gatewayd/str.h"
 #include "tools/gatewayctl/args.h"
 #include "tools/gatewayctl/command.h"
+#include "tools/gatewayctl/complete.h"
 #include "tools/gatewayctl/out.h"
 
 #ifndef GATEWAYD_VERSION
@@ -154,5 +155,7 @@ int main(int argc, char **argv)
     fill_standard_descriptors();
     /* A reader who leaves must not end us half way through a change; writing to it fails, and is noticed at the end. */
     signal(SIGPIPE, SIG_IGN);
+    if (argc > 1 && strcmp(argv[1], "__complete") == 0)
+        return out_finish(complete(argc - 2, argv + 2));
     return out_finish(run(argc, argv));
 }

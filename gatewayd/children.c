@@ -57,11 +57,13 @@ static _Noreturn void be(const struct child *child, const struct children *all, 
 {
     static struct process process;
     /* A socket that one generation has given up stays open, and takes in clients, as long as anybody has a copy. */
-    const struct listeners *own = child->role == GWS_ROLE_WORKER ? &child->generation->listeners : NULL;
+    bool worker = child->role == GWS_ROLE_WORKER;
+    const struct sockets *sockets = &child->generation->sockets;
+    const struct listeners *own = worker ? &sockets->clients : &sockets->admin;
     for (size_t i = 0; i < all->count; i++)
-        net_forget(&all->list[i].generation->listeners, own);
+        net_forget_all(&all->list[i].generation->sockets, own);
     if (nursery->given)
-        net_forget(nursery->given, own);
+        net_forget_all(nursery->given, own);
     close(nursery->alive_pipe[1]);
     close(nursery->lock_fd);
     if (nursery->talk_fd >= 0)
@@ -75,14 +77,13 @@ static _Noreturn void be(const struct child *child, const struct children *all, 
     process.slot = child->slot;
     process.master_pipe = nursery->alive_pipe[0];
     process.claim = nursery->claim;
-    if (child->role == GWS_ROLE_WORKER)
+    if (worker)
         snprintf(process.who, sizeof process.who, "worker %u", child->index);
     else
         snprintf(process.who, sizeof process.who, "steward");
     log_setup((enum log_level)nursery->log_level, nursery->json_log, process.who);
     secret_forked();
-    int rc = child->role == GWS_ROLE_WORKER ? worker_main(&process, &child->generation->listeners)
-                                            : steward_main(&process);
+    int rc = worker ? worker_main(&process, own) : steward_main(&process, own);
     gws_region_close(&process.region);
     _exit(rc);
 }

@@ -17,7 +17,7 @@ struct generation {
     struct generation *next;
     struct conf *conf;
     struct plan *plan;
-    struct listeners listeners; /* descriptors are shared with the generation in force where both name them */
+    struct sockets sockets; /* descriptors are shared with the generation in force where both name them */
     uint64_t number;
 };
 
@@ -39,7 +39,7 @@ struct nursery {
     const char *state;
     const char *entrance; /* where the region is to be entered, while another one still stands at `state` */
     const struct process_user *user;
-    struct listeners *given; /* of the master before, or of a service manager; may be NULL */
+    struct sockets *given; /* of the master before, or of a service manager; may be NULL */
     int lock_fd;
     int talk_fd; /* between two masters; -1: there is one */
     int alive_pipe[2]; /* the master holds [1]; its end of file at [0] is the master's death */

@@ -51,6 +51,18 @@ static bool get_escaped(const char *text, char *out, size_t size)
     return true;
 }
 
+static void put_listeners(FILE *out, const char *word, const struct listeners *all)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        const struct listener *l = &all->list[i];
+        fprintf(out, " %s=%d:%llu:%llu:%d:", word, l->fd, (unsigned long long)l->dev, (unsigned long long)l->inode,
+                l->is_unix);
+        put_escaped(out, l->where);
+        putc(':', out);
+        put_escaped(out, l->wanted);
+    }
+}
+
 char *inherit_write(const struct inherit *inherit, int stderr_fd)
 {
     char *text = NULL;
@@ -63,14 +75,8 @@ char *inherit_write(const struct inherit *inherit, int stderr_fd)
     put_escaped(out, inherit->state);
     for (uint32_t i = 0; i < inherit->wake_count; i++)
         fprintf(out, "%s%d", i == 0 ? " wakes=" : ",", inherit->wakes[i]);
-    for (size_t i = 0; i < inherit->listeners.count; i++) {
-        const struct listener *l = &inherit->listeners.list[i];
-        fprintf(out, " listen=%d:%llu:%llu:%d:", l->fd, (unsigned long long)l->dev, (unsigned long long)l->inode,
-                l->is_unix);
-        put_escaped(out, l->where);
-        putc(':', out);
-        put_escaped(out, l->wanted);
-    }
+    put_listeners(out, "listen", &inherit->sockets.clients);
+    put_listeners(out, "admin", &inherit->sockets.admin);
     if (fclose(out) == 0)
         return text;
     free(text);
@@ -92,9 +98,8 @@ static int read_wakes(struct inherit *inherit, const char *value)
     }
 }
 
-static int read_listener(struct inherit *inherit, char *value)
+static int read_listener(struct listeners *all, char *value)
 {
-    struct listeners *all = &inherit->listeners;
     unsigned long long dev, inode;
     int fd, is_unix, at = 0;
     char *wanted;
@@ -135,7 +140,9 @@ static int read_word(struct inherit *inherit, int *stderr_fd, char *word)
     else if (strcmp(word, "wakes") == 0)
         return read_wakes(inherit, value);
     else if (strcmp(word, "listen") == 0)
-        return read_listener(inherit, value);
+        return read_listener(&inherit->sockets.clients, value);
+    else if (strcmp(word, "admin") == 0)
+        return read_listener(&inherit->sockets.admin, value);
     return 0;
 }
 
@@ -158,7 +165,8 @@ int inherit_read(struct inherit *inherit, int *stderr_fd, const char *text)
 
 void inherit_fini(struct inherit *inherit)
 {
-    free(inherit->listeners.list);
+    free(inherit->sockets.clients.list);
+    free(inherit->sockets.admin.list);
     *inherit = (struct inherit)INHERIT_NOTHING;
 }
 
@@ -170,8 +178,10 @@ static int each_descriptor(const struct inherit *inherit, int (*act)(int fd))
         rc = act(inherit->talk_fd);
     for (uint32_t i = 0; rc == 0 && i < inherit->wake_count; i++)
         rc = act(inherit->wakes[i]);
-    for (size_t i = 0; rc == 0 && i < inherit->listeners.count; i++)
-        rc = act(inherit->listeners.list[i].fd);
+    for (size_t i = 0; rc == 0 && i < inherit->sockets.clients.count; i++)
+        rc = act(inherit->sockets.clients.list[i].fd);
+    for (size_t i = 0; rc == 0 && i < inherit->sockets.admin.count; i++)
+        rc = act(inherit->sockets.admin.list[i].fd);
     return rc;
 }
 

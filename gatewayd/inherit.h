@@ -22,7 +22,7 @@ struct inherit {
     char state[INHERIT_STATE_SIZE];
     int wakes[INHERIT_WAKES_MAX]; /* as wake_ends() lists them */
     uint32_t wake_count;
-    struct listeners listeners;
+    struct sockets sockets;
     unsigned given; /* so many descriptors of a service manager, from INHERIT_GIVEN_FD on */
 };
 

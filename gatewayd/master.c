@@ -112,14 +112,17 @@ static void reopen_logs(struct master *m)
 static void announce(struct master *m)
 {
     const struct conf *conf = m->current->conf;
+    const struct sockets *sockets = &m->current->sockets;
     if (!m->inherit->heir) {
         gws_region_claim(&m->region);
-        net_close(&m->inherit->listeners, &m->current->listeners);
+        net_close_all(&m->inherit->sockets, &m->current->sockets);
     }
     m->announced = true;
     master_record(m, m->orphan_count ? GWS_EVENT_ADOPTED : GWS_EVENT_MASTER_START, 0, m->current->number);
-    for (size_t i = 0; i < m->current->listeners.count; i++)
-        log_info("listening on %s", m->current->listeners.list[i].where);
+    for (size_t i = 0; i < sockets->clients.count; i++)
+        log_info("listening on %s", sockets->clients.list[i].where);
+    for (size_t i = 0; i < sockets->admin.count; i++)
+        log_info("admin server on %s", sockets->admin.list[i].where);
     log_info("ready: %u workers, %zu endpoints, region %s%s", conf->workers, conf->endpoint_count, conf->state,
              m->orphan_count ? ", taken over from a master that died" : "");
     master_tell_ready(m);
@@ -235,8 +238,8 @@ static void stop(struct master *m)
     supervisor_stopping();
     master_record(m, GWS_EVENT_MASTER_STOP, 0, 0);
     if (m->coming)
-        net_close(&m->coming->listeners, &m->current->listeners);
-    net_close(&m->current->listeners, NULL);
+        net_close_all(&m->coming->sockets, &m->current->sockets);
+    net_close_all(&m->current->sockets, NULL);
     end_everyone(m, got_quit);
     keep_write(&m->region, m->current->conf->state);
     log_info("stopped");
@@ -245,8 +248,8 @@ static void stop(struct master *m)
 /* An heir that never comes to serve: the sockets and their files are those of the one before. */
 static void give_up(struct master *m)
 {
-    net_close(&m->current->listeners, &m->inherit->listeners);
-    net_forget(&m->inherit->listeners, NULL);
+    net_close_all(&m->current->sockets, &m->inherit->sockets);
+    net_forget_all(&m->inherit->sockets, NULL);
     m->before = 0;
     end_everyone(m, got_quit);
     if (m->made)
@@ -257,7 +260,7 @@ static void give_up(struct master *m)
 static void retire(struct master *m)
 {
     children_retire(&m->children, NULL, PROCESS_SIGNAL_RETIRE);
-    net_forget(&m->current->listeners, NULL);
+    net_forget_all(&m->current->sockets, NULL);
     close(m->nursery.lock_fd);
     m->nursery.lock_fd = -1;
     while ((children_alive(&m->children) > 0 || others_alive(m)) && !got_stop && !got_quit) {
@@ -335,7 +338,7 @@ int master_run(const struct master_options *options, struct conf *conf)
         if (!m.current)
             conf_free(conf);
         else
-            net_close(&m.current->listeners, &m.inherit->listeners);
+            net_close_all(&m.current->sockets, &m.inherit->sockets);
         fini(&m);
         return 1;
     }

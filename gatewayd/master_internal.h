@@ -11,7 +11,7 @@ enum { MASTER_POLL_MS = 50, MASTER_COMING_MS = 20000 };
 
 struct master {
     const struct master_options *options;
-    struct inherit *inherit;    /* what was given to it; the listeners in it are borrowed until it serves */
+    struct inherit *inherit;    /* what was given to it; the sockets in it are borrowed until it serves */
     struct gws_region region;
     struct process_user user;
     struct nursery nursery;
@@ -47,7 +47,7 @@ int master_find_orphans(struct master *m);
 void master_tend_orphans(struct master *m);
 
 /* master_reload.c: generations. */
-int master_generation_new(struct master *m, struct conf *conf, const struct listeners *old, bool beside,
+int master_generation_new(struct master *m, struct conf *conf, const struct sockets *old, bool beside,
                           struct generation **out, struct conf_problems *problems);
 void master_generation_free(struct generation *g);
 int master_generation_begin(struct master *m, struct generation *g);

@@ -21,7 +21,8 @@ void master_generation_free(struct generation *g)
         return;
     plan_free(g->plan);
     conf_free(g->conf);
-    free(g->listeners.list);
+    free(g->sockets.clients.list);
+    free(g->sockets.admin.list);
     free(g);
 }
 
@@ -39,7 +40,7 @@ void master_sweep_generations(struct master *m)
 }
 
 /* Problems that a plan finds stand in the file like those of the file itself. */
-int master_generation_new(struct master *m, struct conf *conf, const struct listeners *old, bool beside,
+int master_generation_new(struct master *m, struct conf *conf, const struct sockets *old, bool beside,
                           struct generation **out, struct conf_problems *problems)
 {
     char why[512];
@@ -57,14 +58,14 @@ int master_generation_new(struct master *m, struct conf *conf, const struct list
         free(g);
         return 1;
     }
-    if (net_open(&g->listeners, conf, (struct listeners *)old, beside, why, sizeof why) != 0) {
+    if (net_open_all(&g->sockets, conf, old, beside, why, sizeof why) != 0) {
         conf_problem_add(problems, 0, 0, "%s", why);
         free(g);
         return 1;
     }
     int rc = plan_new(&g->plan, conf, &m->region, g->number, problems);
     if (rc != 0) {
-        net_close(&g->listeners, old);
+        net_close_all(&g->sockets, old);
         free(g);
         return rc;
     }
@@ -132,7 +133,7 @@ static void give_up_coming(struct master *m)
     struct generation *failed = m->coming;
     m->coming = NULL;
     children_retire(&m->children, m->current, SIGTERM);
-    net_close(&failed->listeners, &m->current->listeners);
+    net_close_all(&failed->sockets, &m->current->sockets);
     failed->next = m->retired;
     m->retired = failed;
     master_names_again(m);
@@ -160,7 +161,7 @@ void master_reload(struct master *m)
     supervisor_reloading();
     struct conf *conf = load_anew(m, &problems);
     if (problems.count == 0 &&
-        master_generation_new(m, conf, &m->current->listeners, false, &m->coming, &problems) == 0) {
+        master_generation_new(m, conf, &m->current->sockets, false, &m->coming, &problems) == 0) {
         conf_problems_fini(&problems);
         master_generation_begin(m, m->coming);
         m->coming_until = master_now_ms() + MASTER_COMING_MS;
@@ -182,7 +183,7 @@ static void change_over(struct master *m)
     m->coming = NULL;
     m->nursery.state = m->current->conf->state;
     children_retire(&m->children, m->current, PROCESS_SIGNAL_RETIRE);
-    net_close(&old->listeners, &m->current->listeners);
+    net_close_all(&old->sockets, &m->current->sockets);
     old->next = m->retired;
     m->retired = old;
     report_write(m->current->conf->state, m->options->file, NULL);

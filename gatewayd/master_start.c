@@ -157,9 +157,9 @@ static int open_listeners_and_plan(struct master *m, struct conf *conf)
 {
     struct conf_problems problems = {0};
     struct inherit *in = m->inherit;
-    if (!in->heir && in->given && net_given(&in->listeners, INHERIT_GIVEN_FD, in->given, conf) != 0)
+    if (!in->heir && in->given && net_given(&in->sockets, INHERIT_GIVEN_FD, in->given, conf) != 0)
         return 1;
-    int rc = master_generation_new(m, conf, &in->listeners, m->orphan_count > 0, &m->current, &problems);
+    int rc = master_generation_new(m, conf, &in->sockets, m->orphan_count > 0, &m->current, &problems);
     if (rc != 0)
         master_report(m, &problems);
     conf_problems_fini(&problems);
@@ -171,7 +171,7 @@ static void furnish_nursery(struct master *m, const struct conf *conf)
     m->nursery.region = &m->region;
     m->nursery.state = conf->state;
     m->nursery.entrance = m->entrance;
-    m->nursery.given = &m->inherit->listeners;
+    m->nursery.given = &m->inherit->sockets;
     m->nursery.user = &m->user;
     m->nursery.claim = gws_region_claimed(&m->region);
     if (!m->inherit->heir || !m->made) /* a region beside was claimed when it was made */

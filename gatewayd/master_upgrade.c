@@ -43,7 +43,7 @@ static void begin(struct master *m)
     static struct inherit gift; /* some kilobytes */
     gift = (struct inherit)INHERIT_NOTHING;
     gift.lock_fd = m->nursery.lock_fd;
-    gift.listeners = m->current->listeners;
+    gift.sockets = m->current->sockets;
     gift.wake_count = wake_ends(gift.wakes, INHERIT_WAKES_MAX);
     snprintf(gift.state, sizeof gift.state, "%s", m->current->conf->state);
     int rc = upgrade_begin(&m->upgrade, m->options->program, &gift, master_now_ms());
@@ -216,7 +216,7 @@ int master_serve(struct master *m)
     if (!m->made)
         gws_region_claim(&m->region);
     snprintf(m->entrance, sizeof m->entrance, "%s", state);
-    net_close(&m->inherit->listeners, &m->current->listeners);
+    net_close_all(&m->inherit->sockets, &m->current->sockets);
     say(m, "serves\n");
     log_errors_also(-1);
     close(m->inherit->say_fd);

@@ -189,33 +189,33 @@ static bool on_port(const struct listeners *listeners, uint16_t port)
     return false;
 }
 
-int net_open(struct listeners *listeners, const struct conf *conf, struct listeners *old, bool beside, char *why,
-             size_t why_size)
+static int open_all(struct listeners *listeners, const struct conf_listen *list, size_t count, struct listeners *old,
+                    bool beside, char *why, size_t why_size)
 {
-    struct listeners made = {calloc(conf->listen_count, sizeof *made.list), 0};
+    struct listeners made = {calloc(count + 1, sizeof *made.list), 0};
     if (!made.list)
         return refuse(why, why_size, "anything", "out of memory");
-    for (size_t i = 0; i < conf->listen_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         struct listener *l = &made.list[made.count++];
         l->fd = -1;
-        net_wanted(&conf->listen[i], l->wanted, sizeof l->wanted);
+        net_wanted(&list[i], l->wanted, sizeof l->wanted);
         snprintf(l->where, sizeof l->where, "%s", l->wanted);
-        l->is_unix = conf->listen[i].path != NULL;
+        l->is_unix = list[i].path != NULL;
         const struct listener *kept = find(old, l->wanted);
         if (kept) {
             struct stat st;
             *l = *kept;
             if (l->is_unix && stat(l->where, &st) == 0 && st.st_ino == l->inode &&
-                set_access(l, &conf->listen[i], l->where, why, why_size) != 0) {
+                set_access(l, &list[i], l->where, why, why_size) != 0) {
                 net_close(&made, old);
                 return 1;
             }
             continue;
         }
         /* What answers on another address of a port of ours may well be ourselves. */
-        bool may_be_us = beside || (old && !l->is_unix && on_port(old, conf->listen[i].port));
-        int rc = l->is_unix ? open_unix(l, &conf->listen[i], beside, why, why_size)
-                            : open_tcp(l, &conf->listen[i], beside, may_be_us, why, why_size);
+        bool may_be_us = beside || (old && !l->is_unix && on_port(old, list[i].port));
+        int rc = l->is_unix ? open_unix(l, &list[i], beside, why, why_size)
+                            : open_tcp(l, &list[i], beside, may_be_us, why, why_size);
         if (rc != 0) {
             net_close(&made, old);
             return 1;
@@ -223,6 +223,18 @@ int net_open(struct listeners *listeners, const struct conf *conf, struct listen
     }
     *listeners = made;
     return 0;
+}
+
+int net_open(struct listeners *listeners, const struct conf *conf, struct listeners *old, bool beside, char *why,
+             size_t why_size)
+{
+    return open_all(listeners, conf->listen, conf->listen_count, old, beside, why, why_size);
+}
+
+int net_open_admin(struct listeners *listeners, const struct conf *conf, struct listeners *old, bool beside, char *why,
+                   size_t why_size)
+{
+    return open_all(listeners, conf->admin.listen, conf->admin.listen_count, old, beside, why, why_size);
 }
 
 static bool holds(const struct listeners *listeners, int fd)

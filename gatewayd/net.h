@@ -21,23 +21,37 @@ struct listeners {
     size_t count;
 };
 
+/* Clients and operators are served by different processes, so their listeners are two sets. */
+struct sockets {
+    struct listeners clients;
+    struct listeners admin;
+};
+
 /*
- * Open what the configuration asks for, taking over from `old` (may be NULL) the sockets it names too. `beside`:
- * another generation of workers, whose master died, is still serving on the same addresses, and is expected to stop. 0,
- * or 1 with the reason in `why`; then nothing is changed.
+ * Open what the configuration asks for, for clients or for the admin server, taking over from `old` (may be NULL) the
+ * sockets it names too. `beside`: another generation of workers, whose master died, is still serving on the same
+ * addresses, and is expected to stop. 0, or 1 with the reason in `why`; then nothing is changed.
  */
 int net_open(struct listeners *listeners, const struct conf *conf, struct listeners *old, bool beside, char *why,
              size_t why_size);
+int net_open_admin(struct listeners *listeners, const struct conf *conf, struct listeners *old, bool beside, char *why,
+                   size_t why_size);
 
 /* Close the descriptors that `keep` (may be NULL) does not use, and remove their socket files. */
 void net_close(struct listeners *listeners, const struct listeners *keep);
 
+/* The same for both sets, except that net_forget_all() has one set to keep: a process serves but one. */
+int net_open_all(struct sockets *sockets, const struct conf *conf, const struct sockets *old, bool beside, char *why,
+                 size_t why_size);
+void net_close_all(struct sockets *sockets, const struct sockets *keep);
+void net_forget_all(struct sockets *sockets, const struct listeners *keep);
+
 /*
  * Sockets that a service manager opened, `count` descriptors from `first` on: find out where they listen, and which
- * addresses of the configuration that is, so that net_open() takes them as `old`. What the configuration does not name
- * is closed, with a warning. 0 or -ENOMEM.
+ * addresses of the configuration that is, so that net_open_all() takes them as `old`. What the configuration does not
+ * name is closed, with a warning. 0 or -ENOMEM.
  */
-int net_given(struct listeners *given, int first, unsigned count, const struct conf *conf);
+int net_given(struct sockets *given, int first, unsigned count, const struct conf *conf);
 
 /* In a child: let go of what is not in `keep` (NULL: of all); the files stay, they are the master's. */
 void net_forget(struct listeners *listeners, const struct listeners *keep);

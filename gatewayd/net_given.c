@@ -71,40 +71,43 @@ static void prepare(int fd, bool is_unix)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* accepted connections inherit it */
 }
 
-/* Whether the configuration names where the descriptor listens; *l is it then. */
-static bool take(struct listener *l, int fd, const struct conf *conf)
+/* Whether the list names where the descriptor listens; it is added to those of that list then. */
+static bool take(struct listeners *listeners, int fd, const struct conf_listen *list, size_t count)
 {
+    struct listener *l = &listeners->list[listeners->count];
     union address address = {0};
     socklen_t len = sizeof address;
     if (!listens(fd) || getsockname(fd, &address.any, &len) != 0)
         return false;
     *l = (struct listener){.fd = fd, .is_unix = address.any.sa_family == AF_UNIX};
-    for (size_t i = 0; i < conf->listen_count; i++) {
-        if (!is_there(&address, &conf->listen[i]))
+    for (size_t i = 0; i < count; i++) {
+        if (!is_there(&address, &list[i]))
             continue;
-        net_wanted(&conf->listen[i], l->wanted, sizeof l->wanted);
+        net_wanted(&list[i], l->wanted, sizeof l->wanted);
         if (l->is_unix)
             snprintf(l->where, sizeof l->where, "%s", l->wanted);
         else
             net_name(l, &address.any, len);
         prepare(fd, l->is_unix);
+        listeners->count++;
         return true;
     }
     return false;
 }
 
-int net_given(struct listeners *given, int first, unsigned count, const struct conf *conf)
+int net_given(struct sockets *given, int first, unsigned count, const struct conf *conf)
 {
-    *given = (struct listeners){calloc(count ? count : 1, sizeof *given->list), 0};
-    if (!given->list)
+    given->clients = (struct listeners){calloc(count + 1, sizeof *given->clients.list), 0};
+    given->admin = (struct listeners){calloc(count + 1, sizeof *given->admin.list), 0};
+    if (!given->clients.list || !given->admin.list)
         return -ENOMEM;
     for (unsigned i = 0; i < count; i++) {
         int fd = first + (int)i;
-        if (take(&given->list[given->count], fd, conf)) {
-            given->count++;
+        if (take(&given->clients, fd, conf->listen, conf->listen_count) ||
+            take(&given->admin, fd, conf->admin.listen, conf->admin.listen_count))
             continue;
-        }
-        log_warn("descriptor %d from the service manager is no listening socket that `listen` names; closing it", fd);
+        log_warn("descriptor %d from the service manager is no listening socket that `listen` or `admin` names; "
+                 "closing it", fd);
         close(fd);
     }
     return 0;

@@ -290,6 +290,21 @@ static void publish_limits(const struct plan *plan, struct gws_region *region)
         plan_limits_publish(&plan->targets[i].limits, region, now_ns);
 }
 
+/* Without admin listeners nobody asks for it, and nothing is wrong with one that is not there. */
+static int load_admin_token(const struct conf *conf, struct plan *plan, struct conf_problems *problems)
+{
+    struct secret *token = NULL;
+    if (conf->admin.listen_count == 0)
+        return 0;
+    int rc = secret_load(&conf->admin.token, NULL, 0, "the admin server", &token, problems);
+    if (rc == 0 && token && plan) {
+        secret_hash(secret_text(token), plan->admin_token);
+        plan->has_admin_token = true;
+    }
+    secret_free(token);
+    return rc;
+}
+
 static int make(struct plan **out, const struct plan *as, struct gws_region *region, struct conf_problems *problems)
 {
     struct plan *plan = calloc(1, sizeof *plan);
@@ -307,7 +322,10 @@ static int make(struct plan **out, const struct plan *as, struct gws_region *reg
 int plan_new(struct plan **plan, const struct conf *conf, struct gws_region *region, uint64_t generation,
              struct conf_problems *problems)
 {
-    int rc = make(plan, &(struct plan){.conf = conf, .generation = generation}, region, problems);
+    struct plan as = {.conf = conf, .generation = generation};
+    int rc = load_admin_token(conf, &as, problems);
+    if (rc == 0)
+        rc = make(plan, &as, region, problems);
     if (rc == 0)
         publish_limits(*plan, region);
     return rc;
@@ -354,7 +372,8 @@ int plan_check_keys(const struct conf *conf, struct conf_problems *problems)
             conf_problem_add(problems, 0, 0, "endpoint %s: ca_file %s cannot be read: %s", e->name, e->ca_file,
                              strerror(errno));
     }
-    return problems->count ? 1 : 0;
+    int rc = load_admin_token(conf, NULL, problems);
+    return rc < 0 ? rc : problems->count ? 1 : 0;
 }
 
 static uint32_t round_up(size_t need, uint32_t least)

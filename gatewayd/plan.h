@@ -99,6 +99,8 @@ struct plan {
     uint32_t target_count;
     struct plan_model *models; /* as in conf, then the pool */
     uint32_t model_count;      /* without the pool */
+    bool has_admin_token;
+    unsigned char admin_token[SECRET_HASH_SIZE]; /* its hash: no process needs the token itself */
     struct plan_model *pool;   /* every endpoint: requests without a model, and any model when none is configured */
 };
 

@@ -52,6 +52,19 @@ struct str secret_text(const struct secret *secret)
     return (struct str){secret->text, secret->len};
 }
 
+void secret_hash(struct str text, unsigned char hash[SECRET_HASH_SIZE])
+{
+    crypto_generichash(hash, SECRET_HASH_SIZE, (const unsigned char *)text.at, text.len, NULL, 0);
+}
+
+bool secret_matches(struct str text, const unsigned char hash[SECRET_HASH_SIZE])
+{
+    unsigned char own[SECRET_HASH_SIZE];
+
+    secret_hash(text, own);
+    return sodium_memcmp(own, hash, sizeof own) == 0;
+}
+
 /* Where a message goes and whose key it is about. */
 struct teller {
     struct conf_problems *problems;

@@ -25,6 +25,12 @@ void secret_free(struct secret *secret);
 /* The secret's text, for the one place that sends it. */
 struct str secret_text(const struct secret *secret);
 
+/* BLAKE2b-256: what is compared in place of the secret itself. */
+enum { SECRET_HASH_SIZE = 32 };
+void secret_hash(struct str text, unsigned char hash[SECRET_HASH_SIZE]);
+/* Whether the text has that hash, in a time that tells nothing of either. */
+bool secret_matches(struct str text, const unsigned char hash[SECRET_HASH_SIZE]);
+
 /* Wipe and remove the environment variables the configuration names, once they were read: in a worker, while its master
  * keeps them for the next reload. */
 void secret_scrub_environment(const struct conf *conf);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "gatewayd/admin.h"
 #include "gatewayd/hook.h"
 #include "gatewayd/log.h"
 #include "gatewayd/upstream.h"
@@ -32,6 +33,9 @@ static struct steward {
     struct hooks *hooks;
     struct probe *probes;
     uint32_t count;
+    struct admin *admin; /* NULL: nobody is to be served */
+    bool hooks_over;     /* when ending */
+    bool admin_over;
 } self;
 
 static uint64_t now_ms(void)
@@ -119,18 +123,34 @@ static void stop_probes(void)
     }
 }
 
+/* What is left to do ends side by side, and whoever is last ends the process. */
 static void leave(void)
 {
-    process_exit(self.process);
+    if (self.hooks_over && self.admin_over)
+        process_exit(self.process);
+}
+
+static void hooks_over(void)
+{
+    self.hooks_over = true;
+    leave();
+}
+
+static void admin_over(void)
+{
+    self.admin_over = true;
+    leave();
 }
 
 static void ending(struct process *process, enum process_end how)
 {
     stop_probes();
-    if (how == PROCESS_QUIT)
+    if (how == PROCESS_QUIT) {
         process_exit(process);
-    else
-        hook_finish(self.hooks, how == PROCESS_DRAIN_STOP ? STOP_MS : RETIRE_MS, leave);
+        return;
+    }
+    admin_drain(self.admin, admin_over);
+    hook_finish(self.hooks, how == PROCESS_DRAIN_STOP ? STOP_MS : RETIRE_MS, hooks_over);
 }
 
 static void before_sleep(void *owner)
@@ -138,9 +158,10 @@ static void before_sleep(void *owner)
     (void)owner;
     upstream_turn(self.upstream);
     hook_turn(self.hooks);
+    admin_turn(self.admin);
 }
 
-static int start(void)
+static int start(const struct listeners *admin)
 {
     struct process *p = self.process;
     self.upstream = upstream_new(&p->loop, p->plan);
@@ -148,6 +169,8 @@ static int start(void)
     if (!self.upstream || !self.probes || hook_open(&self.hooks, p) != 0)
         return -1;
     p->ending = ending;
+    if (admin->count > 0 && admin_new(&self.admin, p, admin) != 0)
+        return -1;
     event_loop_before_sleep(&p->loop, before_sleep, &self);
     for (uint32_t i = 0; i < p->plan->target_count; i++) {
         const struct plan_target *t = &p->plan->targets[i];
@@ -162,7 +185,7 @@ static int start(void)
     return 0;
 }
 
-int steward_main(struct process *process)
+int steward_main(struct process *process, const struct listeners *admin)
 {
     self.process = process;
     int rc = process_enter(process);
@@ -170,13 +193,14 @@ int steward_main(struct process *process)
         return rc;
     /* It logs no requests: the file that is open for that would be kept from being freed after a rotation. */
     log_access_open("off");
-    rc = start();
+    rc = start(admin);
     if (rc == 0)
         process_run(process);
     else
         log_error("cannot start: out of memory");
     stop_probes();
     hook_close(self.hooks);
+    admin_free(self.admin);
     upstream_free(self.upstream);
     free(self.probes);
     process_fini(process);

@@ -16,7 +16,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # What the marks of etc/gatewayd.yaml say of one value of the key only, not of the key.
-PARTLY_LATER = {"endpoints.key"}
+PARTLY_LATER = {"admin.token", "endpoints.key"}
 # Keys whose names are the user's: the level below them is left out of a path.
 NAMED = {"accounts", "models"}
 FREE = {"aliases", "endpoints.headers"}

@@ -20,7 +20,8 @@ LAYERS = [
     (False, "master"),
     (False, "children"),
     (False, "worker steward upgrade"),
-    (False, "conn hook"),
+    (False, "admin hook"),
+    (False, "conn"),
     (False, "request"),
     (False, "survey account attempt course"),
     (False, "pick"),
@@ -34,7 +35,7 @@ LAYERS = [
     (False, "metrics"),
     (True, "change history names overview roster state times words show"),
     (True, "answer http sse splice json wait secret unserved usage tokens truncate quote"),
-    (True, "conf log sock event wake heap buf str"),
+    (True, "conf log sock event wake heap peer buf str"),
 ]
 
 # Where a word or a header may be seen: path prefixes. Everything else must do without.
@@ -52,6 +53,7 @@ WITHOUT_TEST = {
     "gatewayd/worker": "a loop around conn; every scenario of tests/e2e runs it",
     "gatewayd/steward": "a loop around its parts; every scenario of tests/e2e runs it",
     "gatewayd/children": "forks and reaps; tests/e2e kills workers and reloads",
+    "gatewayd/peer": "what the kernel says of a socket; tests/e2e/30 reads it in the event log",
     "gatewayd/process": "the first steps after a fork; every scenario of tests/e2e takes them",
     "gatewayd/demo": "the demonstration; a scenario of tests/e2e runs it",
     "gatewayd/keep": "a file around libshm/export.c; tests/e2e/13 removes a region and looks for its state",

@@ -21,8 +21,19 @@ static struct inherit example(void)
     snprintf(gift.state, sizeof gift.state, "/run/gate way/state\n=");
     for (int i = 0; i < 6; i++)
         gift.wakes[gift.wake_count++] = 20 + i / 2;
-    gift.listeners = (struct listeners){listeners, 3};
+    gift.sockets.clients = (struct listeners){listeners, 2};
+    gift.sockets.admin = (struct listeners){listeners + 2, 1};
     return gift;
+}
+
+static void assert_same(const struct listener *got, const struct listener *want)
+{
+    assert_int_equal(got->fd, want->fd);
+    assert_int_equal(got->is_unix, want->is_unix);
+    assert_int_equal(got->inode, want->inode);
+    assert_int_equal(got->dev, want->dev);
+    assert_string_equal(got->where, want->where);
+    assert_string_equal(got->wanted, want->wanted);
 }
 
 static void test_there_and_back(void **state)
@@ -42,15 +53,10 @@ static void test_there_and_back(void **state)
     assert_string_equal(got.state, gift.state);
     assert_int_equal(got.wake_count, 6);
     assert_memory_equal(got.wakes, gift.wakes, 6 * sizeof(int));
-    assert_int_equal(got.listeners.count, 3);
-    for (int i = 0; i < 3; i++) {
-        assert_int_equal(got.listeners.list[i].fd, listeners[i].fd);
-        assert_int_equal(got.listeners.list[i].is_unix, listeners[i].is_unix);
-        assert_int_equal(got.listeners.list[i].inode, listeners[i].inode);
-        assert_int_equal(got.listeners.list[i].dev, listeners[i].dev);
-        assert_string_equal(got.listeners.list[i].where, listeners[i].where);
-        assert_string_equal(got.listeners.list[i].wanted, listeners[i].wanted);
-    }
+    assert_int_equal(got.sockets.clients.count, 2);
+    assert_int_equal(got.sockets.admin.count, 1);
+    for (int i = 0; i < 3; i++)
+        assert_same(i < 2 ? &got.sockets.clients.list[i] : &got.sockets.admin.list[0], &listeners[i]);
     inherit_fini(&got);
     free(text);
 }

@@ -277,6 +277,21 @@ static void random_things(void **state)
     assert_true(secret_random32() != secret_random32() || secret_random32() != secret_random32());
 }
 
+static void hashes(void **state)
+{
+    static const unsigned char abc[SECRET_HASH_SIZE] = {
+        0xbd, 0xdd, 0x81, 0x3c, 0x63, 0x42, 0x39, 0x72, 0x31, 0x71, 0xef, 0x3f, 0xee, 0x98, 0x57, 0x9b,
+        0x94, 0x96, 0x4e, 0x3b, 0xb1, 0xcb, 0x3e, 0x42, 0x72, 0x62, 0xc8, 0xc0, 0x68, 0xd5, 0x23, 0x19};
+    unsigned char hash[SECRET_HASH_SIZE];
+
+    (void)state;
+    secret_hash(STR("abc"), hash);
+    assert_memory_equal(hash, abc, sizeof hash);
+    assert_true(secret_matches(STR("abc"), abc));
+    assert_false(secret_matches(STR("abd"), abc));
+    assert_false(secret_matches(STR(""), abc));
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +302,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(is_read_only),
         cmocka_unit_test(scrubs_the_environment),
         cmocka_unit_test(random_things),
+        cmocka_unit_test(hashes),
     };
 
     own_path = argv[0];

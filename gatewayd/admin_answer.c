@@ -11,6 +11,7 @@
 
 #include "gatewayd/history.h"
 #include "gatewayd/log.h"
+#include "gatewayd/metrics.h"
 #include "gatewayd/reply.h"
 #include "gatewayd/roster.h"
 #include "gatewayd/secret.h"
@@ -115,9 +116,11 @@ static void answer_history(const struct admin_facts *facts, struct admin_answer 
         out_of_memory(answer);
 }
 
-static void answer_metrics(struct admin_answer *answer)
+static void answer_metrics(const struct admin_facts *facts, struct admin_answer *answer)
 {
-    admin_answer_error(answer, 503, "no_metrics", "This version counts no metrics yet");
+    answer->type = "text/plain; version=0.0.4; charset=utf-8";
+    if (metrics_write(facts->region, facts->state, &answer->body) != 0)
+        out_of_memory(answer);
 }
 
 static const char *verb_of(enum change_kind kind)
@@ -192,7 +195,7 @@ void admin_answer(const struct admin_route *route, const struct admin_facts *fac
         answer->page = route->page->text;
         break;
     case ADMIN_METRICS:
-        answer_metrics(answer);
+        answer_metrics(facts, answer);
         break;
     case ADMIN_STATUS:
         answer_status(facts, answer);

@@ -437,10 +437,8 @@ def test_metrics(t):
     gw = start(t)
     ok(gw.ask())
     r = ask(tcp(gw), "/metrics", headers=[BEARER])
-    if r.status == 503:
-        failed(r, 503, "no_metrics", "server_error")
-        return
     good(r)
+    assert b'gatewayd_requests_total{endpoint="a"' in r.body, r
     assert r.header("content-type").startswith("text/plain; version=0.0.4"), r.header("content-type")
     promtool = shutil.which("promtool")
     if promtool:

@@ -81,7 +81,7 @@ WITHOUT_TEST = {
 GENERATED = set()
 
 WIDTH = 120
-WIDE_KINDS = (".c", ".h", ".py", ".build", ".yaml", ".yml", ".service", ".sh", ".lua")
+WIDE_KINDS = (".c", ".h", ".py", ".build", ".yaml", ".yml", ".service", ".sh", ".lua", ".js", ".css", ".html")
 SKIPPED = re.compile(r"^(build|\.)|^__pycache__$")
 
 ATOMIC = re.compile(r"stdatomic\.h|\b_Atomic\b|\b__atomic_\w+|\b__sync_\w+|\batomic_(?!ally\b)\w+")

@@ -70,8 +70,11 @@ static int open_region(struct master *m, const struct conf *conf, const struct g
 
 static int make_wakes(const struct master *m)
 {
-    bool shared = m->inherit->heir && !m->made && m->inherit->wake_count == 2 * m->region.dims.slots;
-    int rc = shared ? wake_adopt(m->inherit->wakes, m->inherit->wake_count) : wake_setup(m->region.dims.slots);
+    const struct inherit *in = m->inherit;
+    bool shared = in->heir && !m->made && in->wake_count == 2 * m->region.dims.slots;
+    for (uint32_t i = 0; !shared && i < in->wake_count; i++)
+        close(in->wakes[i]);
+    int rc = shared ? wake_adopt(in->wakes, in->wake_count) : wake_setup(m->region.dims.slots);
     if (rc != 0)
         log_error("cannot make a descriptor for each of %u processes: %s; raise LimitNOFILE (ulimit -n)",
                   m->region.dims.slots, strerror(-rc));

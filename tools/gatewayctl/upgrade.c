@@ -4,6 +4,7 @@
  * region of another layout; it records what it knows before it retires.
  */
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,6 +28,7 @@ struct wait {
     int32_t pid;     /* the master that was asked */
     int32_t heir;    /* the one it started */
     bool begun;      /* from here on a refusal is meant for somebody else who asked */
+    bool serves;     /* the heir has said so itself */
     uint64_t version;
     uint64_t generation;
 };
@@ -42,6 +44,11 @@ static enum outcome hear(struct wait *wait, const struct gws_event *event)
         return wait->begun ? WAITING : REFUSED;
     case GWS_EVENT_UPGRADE_FAILED:
         return wait->begun ? FAILED : WAITING;
+    case GWS_EVENT_MASTER_START:
+    case GWS_EVENT_ADOPTED:
+        wait->serves = wait->begun;
+        wait->generation = event->new;
+        return WAITING;
     case GWS_EVENT_UPGRADE:
         wait->version = event->old;
         wait->generation = event->new;
@@ -68,9 +75,12 @@ static enum outcome wait_for_it(struct wait *wait, uint64_t timeout_ms)
     for (;;) {
         /* Whether it lives is asked before the last look: what it said and then ended is heard. */
         int32_t holder = gws_lock_holder(wait->path);
+        bool gone = kill(wait->pid, 0) != 0 && errno == ESRCH;
         enum outcome outcome = look(wait);
         if (outcome != WAITING)
             return outcome;
+        if (gone && wait->serves) /* the old one was killed before it could say so */
+            return UPGRADED;
         if (holder >= 0 && holder != wait->pid && holder != wait->heir)
             return ENDED;
         if (process_now_ms() >= deadline)
@@ -87,6 +97,9 @@ static int done(const struct ctl *ctl, const struct wait *wait)
     if (ctl->json)
         out_json(json_pack("{s:b, s:i, s:s, s:I, s:[]}", "upgraded", 1, "pid", (int)wait->heir, "version", version,
                            "generation", (json_int_t)wait->generation, "problems"));
+    else if (wait->version == 0)
+        printf("upgraded: pid %" PRId32 ", generation %" PRIu64 "; the master before did not live to see it\n",
+               wait->heir, wait->generation);
     else
         printf("upgraded: gatewayd %s, pid %" PRId32 ", generation %" PRIu64 "\n", version, wait->heir,
                wait->generation);

@@ -189,7 +189,8 @@ def endpoint(name, upstream, **keys):
 
 def spawn(args, out, err, env=None):
     environment = {"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C.UTF-8"}
-    environment["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "quarantine_size_mb=8:malloc_context_size=10")
+    given = os.environ.get("ASAN_OPTIONS")  # what is freed is kept for a while, which is no growth of the program's
+    environment["ASAN_OPTIONS"] = (given + ":" if given else "") + "quarantine_size_mb=8:malloc_context_size=10"
     environment["UBSAN_OPTIONS"] = os.environ.get("UBSAN_OPTIONS", "print_stacktrace=1")
     for name in ("LSAN_OPTIONS", "TSAN_OPTIONS"):
         if name in os.environ:

@@ -132,7 +132,7 @@ def activated(t):
 
 def test_given_sockets(t):
     gw, tcp = activated(t)
-    assert "no listening socket that `listen` names" in gw.log, "no word about the third one"
+    assert "no listening socket that `listen` or `admin` names" in gw.log, "no word about the third one"
     for address in (gw.unix, tcp):
         for _ in range(4):
             ok(gw.ask(address=address, max_tokens=2))

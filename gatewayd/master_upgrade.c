@@ -81,8 +81,8 @@ static void hand_over(struct master *m)
 {
     log_info("upgraded: gatewayd %s (pid %d) serves as generation %llu; waiting for the requests in flight",
              m->upgrade.version, (int)m->upgrade.heir, (unsigned long long)m->upgrade.generation);
-    report_lines(m->current->conf->state, "");
-    master_record(m, GWS_EVENT_UPGRADE, upgrade_version(m->upgrade.version), m->upgrade.generation);
+    if (m->upgrade.beside) /* else the heir has recorded it, in the same region */
+        master_record(m, GWS_EVENT_UPGRADE, upgrade_version(m->upgrade.version), m->upgrade.generation);
     m->replaced = true;
 }
 
@@ -217,6 +217,8 @@ int master_serve(struct master *m)
         gws_region_claim(&m->region);
     snprintf(m->entrance, sizeof m->entrance, "%s", state);
     net_close_all(&m->inherit->sockets, &m->current->sockets);
+    report_lines(state, "");
+    master_record(m, GWS_EVENT_UPGRADE, upgrade_version(GATEWAYD_VERSION), m->current->number);
     say(m, "serves\n");
     log_errors_also(-1);
     close(m->inherit->say_fd);

@@ -1,7 +1,7 @@
 /*
  * upgrade: a signal to the master, which starts the program that stands where it was started from, and then how it
- * went. The old master answers in the event log of the region that was open before, even when the new one has made a
- * region of another layout; it records what it knows before it retires.
+ * went. The answer stands in the event log of the region that was open before: the new master writes it, or, when that
+ * one has made a region of another layout, the old one before it retires.
  */
 
 #include <errno.h>
@@ -17,7 +17,7 @@
 #include "tools/gatewayctl/process.h"
 #include "tools/gatewayctl/region.h"
 
-enum { UPGRADE_MS = 60 * 1000, BATCH = 1024 };
+enum { UPGRADE_MS = 60 * 1000, GONE_MS = 5 * 1000, BATCH = 1024 };
 
 enum outcome { WAITING, UPGRADED, FAILED, REFUSED, ENDED, TOO_LATE };
 
@@ -27,8 +27,8 @@ struct wait {
     const char *path;
     int32_t pid;     /* the master that was asked */
     int32_t heir;    /* the one it started */
+    uint64_t gone;   /* when the asked one was first seen to be gone, and the one it started to hold the lock */
     bool begun;      /* from here on a refusal is meant for somebody else who asked */
-    bool serves;     /* the heir has said so itself */
     uint64_t version;
     uint64_t generation;
 };
@@ -44,11 +44,6 @@ static enum outcome hear(struct wait *wait, const struct gws_event *event)
         return wait->begun ? WAITING : REFUSED;
     case GWS_EVENT_UPGRADE_FAILED:
         return wait->begun ? FAILED : WAITING;
-    case GWS_EVENT_MASTER_START:
-    case GWS_EVENT_ADOPTED:
-        wait->serves = wait->begun;
-        wait->generation = event->new;
-        return WAITING;
     case GWS_EVENT_UPGRADE:
         wait->version = event->old;
         wait->generation = event->new;
@@ -69,19 +64,28 @@ static enum outcome look(struct wait *wait)
     return outcome;
 }
 
+/* The asked master died in the middle. For a while the one that it started may still say how it went on. */
+static bool ended(struct wait *wait, int32_t holder)
+{
+    if (holder >= 0 && holder != wait->pid && holder != wait->heir)
+        return true;
+    if (kill(wait->pid, 0) == 0 || errno != ESRCH)
+        return false;
+    if (wait->gone == 0)
+        wait->gone = process_now_ms();
+    return process_now_ms() - wait->gone >= GONE_MS;
+}
+
 static enum outcome wait_for_it(struct wait *wait, uint64_t timeout_ms)
 {
     uint64_t deadline = process_now_ms() + timeout_ms;
     for (;;) {
         /* Whether it lives is asked before the last look: what it said and then ended is heard. */
         int32_t holder = gws_lock_holder(wait->path);
-        bool gone = kill(wait->pid, 0) != 0 && errno == ESRCH;
         enum outcome outcome = look(wait);
         if (outcome != WAITING)
             return outcome;
-        if (gone && wait->serves) /* the old one was killed before it could say so */
-            return UPGRADED;
-        if (holder >= 0 && holder != wait->pid && holder != wait->heir)
+        if (ended(wait, holder))
             return ENDED;
         if (process_now_ms() >= deadline)
             return TOO_LATE;
@@ -97,9 +101,6 @@ static int done(const struct ctl *ctl, const struct wait *wait)
     if (ctl->json)
         out_json(json_pack("{s:b, s:i, s:s, s:I, s:[]}", "upgraded", 1, "pid", (int)wait->heir, "version", version,
                            "generation", (json_int_t)wait->generation, "problems"));
-    else if (wait->version == 0)
-        printf("upgraded: pid %" PRId32 ", generation %" PRIu64 "; the master before did not live to see it\n",
-               wait->heir, wait->generation);
     else
         printf("upgraded: gatewayd %s, pid %" PRId32 ", generation %" PRIu64 "\n", version, wait->heir,
                wait->generation);

@@ -140,11 +140,19 @@ static bool must_finish(const struct attempt *a)
     return splice_api_of(path) != SPLICE_NONE || memmem(path.at, path.len, "GenerateContent", 15) != NULL;
 }
 
+/* Where the key is the client's own, a refusal of it is the client's to hear. */
+static struct verdict of_whose_key(const struct attempt *a, struct verdict said)
+{
+    if (said.class == CLASS_AUTH && a->ticket.candidate->target->conf->key.source == CONF_KEY_PASSTHROUGH)
+        said.class = CLASS_CLIENT;
+    return said;
+}
+
 /* An upstream's words for what is wrong, in the place of an answer or as an event of a stream: what it says decides. */
 static struct verdict judge_error(const struct attempt *a, struct str json)
 {
     const struct upstream_response *r = a->response;
-    return classify_error_body(r->status, r->headers, r->header_count, json, time(NULL));
+    return of_whose_key(a, classify_error_body(r->status, r->headers, r->header_count, json, time(NULL)));
 }
 
 static struct verdict judge_stream(const struct attempt *a)
@@ -166,14 +174,6 @@ static struct verdict judge_stream(const struct attempt *a)
     if (a->end != UPSTREAM_COMPLETE && a->end != UPSTREAM_ABORTED)
         return classify_end(a->end);
     return (struct verdict){CLASS_INVALID, GWS_NO_WAIT, ok.status};
-}
-
-/* Where the key is the client's own, a refusal of it is the client's to hear. */
-static struct verdict of_whose_key(const struct attempt *a, struct verdict said)
-{
-    if (said.class == CLASS_AUTH && a->ticket.candidate->target->conf->key.source == CONF_KEY_PASSTHROUGH)
-        said.class = CLASS_CLIENT;
-    return said;
 }
 
 static struct verdict judge_body(const struct attempt *a)

@@ -156,7 +156,12 @@ static enum step_result route(struct request *r)
     else if (!pick_any(r->route.model, &r->course.now->pick) && !course_next(&r->course, false))
         said = arena_printf(&r->arena, "No endpoint of this model understands %.*s",
                             (int)(r->head->path.len < 128 ? r->head->path.len : 128), r->head->path.at);
-    return said ? request_fail(r, 400, "invalid_request_error", "bad_request", said) : NEXT;
+    if (said)
+        return request_fail(r, 400, "invalid_request_error", "bad_request", said);
+    /* From here on it is one of the requests in flight, of which the retry budget is a share. */
+    gws_tally_enter(r->service->region, GWS_TALLY_REQUESTS);
+    r->counted = true;
+    return NEXT;
 }
 
 /* The body without its oldest messages. */
@@ -184,8 +189,6 @@ static enum step_result fit(struct request *r)
     struct course *course = &r->course;
     if (r->route.kind == ROUTE_MODEL)
         course_estimate(course, r->service->region, r->body);
-    gws_tally_enter(r->service->region, GWS_TALLY_REQUESTS);
-    r->counted = true;
     if (course_fits(course->now))
         return NEXT;
     enum conf_overflow overflow = course->now->model->conf->overflow;

@@ -148,7 +148,9 @@ static bool on_elsewhere(struct attempt *a)
 {
     struct request *r = a->owner;
     struct stage *stage = r->course.now;
-    return !r->tries[1].attempt.active && stage->tries < r->service->plan->conf->retry.attempts &&
+    /* Of two that run each is somebody else for the other already. */
+    bool alone = !r->tries[0].attempt.active || !r->tries[1].attempt.active;
+    return alone && stage->tries < r->service->plan->conf->retry.attempts &&
            pick_possible(r->service->region, stage->model, &stage->pick);
 }
 

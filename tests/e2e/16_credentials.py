@@ -6,7 +6,7 @@ The upstreams here are scripted, so that every header is seen as it was sent.
 import os
 
 from harness import alive, descendants, endpoint, equal, failed, ok, wait_until
-from upstream import completion, failure
+from upstream import LAST, answer, chunked, completion, failure, sse, stream_head
 
 KEY = "sk-hushhush-0123456789abcdef"
 CLIENT = {"Authorization": "Bearer client-secret", "x-api-key": "client-secret", "api-key": "client-secret"}
@@ -159,3 +159,20 @@ def test_a_refused_credential(t):
     alone = t.gateway([endpoint("a", a)], name="gw2")
     r = alone.ask()
     assert r.status in (502, 429, 503), "the client is told that its own key is wrong: %s" % r
+
+
+def test_a_refused_credential_of_the_clients(t):
+    """Where the key is the client's own its refusal goes back to that client, in whatever form, and nobody rests."""
+    said = {}
+    up = t.upstream(lambda request, conn: said.get("answer") or completion(request))
+    gw = t.gateway([endpoint("a", up, key="passthrough")])
+    wrong = {"error": {"message": "Incorrect API key", "type": "invalid_request_error", "code": "invalid_api_key"}}
+    for name, stream, reply in (("its status", False, answer(401, wrong)), ("a 200", False, answer(200, wrong)),
+                                ("an event", True, stream_head() + chunked(sse(wrong)) + LAST)):
+        said["answer"] = reply
+        r = gw.ask(stream=stream, headers={"Authorization": "Bearer wrong"})
+        assert b"Incorrect API key" in r.raw and r.attempts == "1", "%s: %s" % (name, r)
+        said.clear()
+        equal(ok(gw.ask(headers={"Authorization": "Bearer right"}), "a").attempts, "1", "another client after " + name)
+    equal(gw.order("cooldown", "list").json["cooldowns"], [], "cooldowns")
+    equal(gw.endpoint("a")["state"], "healthy", "state")

@@ -194,6 +194,21 @@ def test_one_fails_while_both_run(t):
     wait_until(lambda: gw.in_flight() == 0, 5, "nothing is in flight")
 
 
+def test_the_second_left_alone_is_no_longer_waited_for(t):
+    """The first dies, and the hedge stays silent beyond first_token: a third one is asked."""
+    def late_failure(_, conn):
+        time.sleep(0.6)
+        return CLOSE
+    a, b, c = t.upstream(late_failure), t.sim("b", fault="silence"), t.sim("c")
+    keys = {"timeouts": {"first_token": "1s", "response": "60s"}}
+    gw = t.gateway([endpoint("a", a, **keys), endpoint("b", b, priority=2, **keys),
+                    endpoint("c", c, priority=3, **keys)], hedge=SURE)
+    r = Chat.ask(gw).run()
+    told(r, STORY, "c")
+    assert r.ended_at - r.sent_at < 30, "%.1f s: that was response" % (r.ended_at - r.sent_at)
+    equal((a.count, b.count, c.count), (1, 1, 1), "requests upstream")
+
+
 def test_both_slow_one_answer(t):
     """Both say their first word at nearly the same moment: one answer, not a mixture."""
     a, b = t.sim("a", ttft="500ms", rate="300/s"), t.sim("b", ttft="200ms", rate="300/s")

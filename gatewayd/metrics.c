@@ -253,6 +253,12 @@ static uint64_t restarts(const struct gws_region *region)
     return sum;
 }
 
+static void write_count(struct scrape *s, const char *name, const char *help, enum gws_count what)
+{
+    metrics_family(&s->page, name, "counter", help);
+    metrics_count(&s->page, name, METRICS_NO_LABELS, s->counts[what]);
+}
+
 static void write_gateway(struct scrape *s)
 {
     const char *rescues = "gatewayd_rescues_total";
@@ -264,6 +270,10 @@ static void write_gateway(struct scrape *s)
     metrics_count(&s->page, rescues, METRICS_LABELS_OF({"result", "rescued"}), s->counts[GWS_COUNT_RESCUED]);
     metrics_count(&s->page, rescues, METRICS_LABELS_OF({"result", "differed"}), s->counts[GWS_COUNT_RESCUE_DIFFERED]);
     metrics_count(&s->page, rescues, METRICS_LABELS_OF({"result", "failed"}), s->counts[GWS_COUNT_RESCUE_FAILED]);
+    write_count(s, "gatewayd_queue_full_total", "Requests that found no room to wait in.", GWS_COUNT_QUEUE_FULL);
+    write_count(s, "gatewayd_hedges_won_total", "Answers by the second of two tries.", GWS_COUNT_HEDGES_WON);
+    write_count(s, "gatewayd_dropped_events_total", "Events of streams that were no JSON, and were left out.",
+                GWS_COUNT_DROPPED);
     metrics_family(&s->page, "gatewayd_worker_restarts_total", "counter",
                    "Processes that died without being asked to end.");
     metrics_count(&s->page, "gatewayd_worker_restarts_total", METRICS_NO_LABELS, restarts(s->region));

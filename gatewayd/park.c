@@ -33,15 +33,14 @@ static void take_out(struct park *park, struct parked *parked)
 /* Each that is there now looks once; whoever looks may leave, and may come back at the end. */
 static void all_look(struct park *park)
 {
-    struct parked mark = {0};
-    append(park, &mark);
-    while (park->first != &mark) {
+    append(park, &park->mark);
+    while (park->first != &park->mark) {
         struct parked *parked = park->first;
         take_out(park, parked);
         append(park, parked); /* in the order in which they came, behind the mark */
         parked->look(parked);
     }
-    take_out(park, &mark);
+    take_out(park, &park->mark);
 }
 
 static void arm(struct park *park)

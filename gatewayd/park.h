@@ -21,7 +21,8 @@ struct park {
     struct event_loop *loop;
     struct gws_region *region;
     struct parked *first, **last;
-    unsigned count; /* of those that are parked here */
+    struct parked mark; /* how far the list is looked through */
+    unsigned count;     /* of those that are parked here */
     struct event_io io; /* other processes wake this one */
     struct event_timer tick;
     bool watching;

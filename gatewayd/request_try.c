@@ -49,9 +49,6 @@ static int start(struct request *r, struct request_try *t)
     stage->tries++;
     if (r->rescuing)
         splice_replay(&r->relay.given);
-    if (t->retry)
-        gws_count(r->service->region,
-                  t->hedge ? GWS_COUNT_HEDGES : r->rescuing ? GWS_COUNT_REPLAYS : GWS_COUNT_RETRIES, 1);
     int rc = attempt_start(&t->attempt, &task, c->as.at ? c->as : stage->name, &r->arena);
     request_note_try(t, t->attempt.verdict);
     return rc;

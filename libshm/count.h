@@ -12,10 +12,7 @@ enum gws_count {
     GWS_COUNT_RESCUED,         /* broken streams that another upstream's went on with, to their end */
     GWS_COUNT_RESCUE_DIFFERED, /* that nobody could go on with: the other answer was another */
     GWS_COUNT_RESCUE_FAILED,   /* or nobody had one */
-    GWS_COUNT_RETRIES,         /* tries of an endpoint that the same request had tried before */
-    GWS_COUNT_REPLAYS,         /* tries for the rest of a stream */
-    GWS_COUNT_HEDGES,
-    GWS_COUNT_HEDGES_WON,
+    GWS_COUNT_HEDGES_WON,      /* answers by the second of two tries; how many were made: gws_series_repeats() */
     GWS_COUNT_DROPPED,         /* events that were no JSON, and were left out */
     GWS_COUNT_QUEUE_FULL,      /* requests that found no room to wait */
     GWS_COUNT_ANSWERED_2XX,    /* what clients got, by the status they were sent */

@@ -100,6 +100,10 @@ static void shows_an_idle_gateway(void **state)
         "gatewayd_parked 0",
         "# TYPE gatewayd_rescues_total counter",
         "gatewayd_rescues_total{result=\"rescued\"} 0",
+        "# TYPE gatewayd_queue_full_total counter",
+        "gatewayd_queue_full_total 0",
+        "gatewayd_hedges_won_total 0",
+        "gatewayd_dropped_events_total 0",
         "# TYPE gatewayd_worker_restarts_total counter",
         "gatewayd_worker_restarts_total 0",
         "gatewayd_build_info{version=\"" GATEWAYD_VERSION "\"} 1",
@@ -126,6 +130,7 @@ static void count_some(struct scene *s)
     gws_count(r, GWS_COUNT_ANSWERED_2XX, 5);
     gws_count(r, GWS_COUNT_ABORTED, 2);
     gws_count(r, GWS_COUNT_RESCUE_DIFFERED, 3);
+    gws_count(r, GWS_COUNT_QUEUE_FULL, 4);
     gws_latency_count(r, s->east->target->endpoint, GWS_LATENCY_TOTAL, 3999);
     gws_latency_count(r, s->east->target->endpoint, GWS_LATENCY_TOTAL, 4000);
     gws_latency_count(r, s->east->target->endpoint, GWS_LATENCY_TOTAL, 700000000);
@@ -168,6 +173,7 @@ static void shows_what_was_counted(void **state)
         "gatewayd_attempts_bucket{le=\"+Inf\"} 5",
         "gatewayd_attempts_sum 15",
         "gatewayd_rescues_total{result=\"differed\"} 3",
+        "gatewayd_queue_full_total 4",
         "gatewayd_limit_rejections_total{limit=\"endpoint/us-east/rpm\"} 1",
         "gatewayd_limit_rejections_total{limit=\"endpoint/us-east/rpd\"} 2",
         "gatewayd_parked 1",

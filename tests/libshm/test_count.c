@@ -20,7 +20,7 @@ static void test_sums(void **state)
     gws_count_read(&f.region, out);
     assert_int_equal(out[GWS_COUNT_RESCUED], 3);
     assert_int_equal(out[GWS_COUNT_QUEUE_FULL], 7);
-    assert_int_equal(out[GWS_COUNT_HEDGES], 0);
+    assert_int_equal(out[GWS_COUNT_HEDGES_WON], 0);
     gws_region_close(&worker);
     fixture_close(&f);
 }
@@ -29,7 +29,7 @@ static int count_thrice(struct fixture *f, void *arg)
 {
     (void)arg;
     for (int i = 0; i < 3; i++)
-        gws_count(&f->region, GWS_COUNT_RETRIES, 1);
+        gws_count(&f->region, GWS_COUNT_DROPPED, 1);
     kill(getpid(), SIGKILL);
     return 0;
 }
@@ -46,7 +46,7 @@ static void test_outlives_its_process(void **state)
         assert_true(WIFSIGNALED(fixture_wait(fixture_fork(&f, &slot, count_thrice, NULL))));
         gws_slot_reap(&f.region, slot, true, 0);
         gws_count_read(&f.region, out);
-        assert_int_equal(out[GWS_COUNT_RETRIES], 3 * (i + 1));
+        assert_int_equal(out[GWS_COUNT_DROPPED], 3 * (i + 1));
     }
     fixture_close(&f);
 }
@@ -60,9 +60,9 @@ static void test_without_a_slot(void **state)
     (void)state;
     fixture_open(&f);
     looker = fixture_view(&f, GWS_CHANGE);
-    gws_count(&looker, GWS_COUNT_HEDGES, 1);
+    gws_count(&looker, GWS_COUNT_HEDGES_WON, 1);
     gws_count_read(&looker, out);
-    assert_int_equal(out[GWS_COUNT_HEDGES], 0);
+    assert_int_equal(out[GWS_COUNT_HEDGES_WON], 0);
     gws_region_close(&looker);
     fixture_close(&f);
 }

@@ -220,7 +220,7 @@ static void draw_processes(struct screen *screen, int row, const struct top_mode
         {"parked", overview->parked},
         {"rescued", counts[GWS_COUNT_RESCUED]},
         {"not rescued", counts[GWS_COUNT_RESCUE_DIFFERED] + counts[GWS_COUNT_RESCUE_FAILED]},
-        {"retries", counts[GWS_COUNT_RETRIES]},
+        {"retries", model->reading.retries},
         {"generation", overview->generation},
         {"master", (uint64_t)overview->master},
     };

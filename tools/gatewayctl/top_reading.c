@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "gatewayd/show.h"
+#include "libshm/series.h"
 
 static void describe(const struct history_view *view, const struct gws_event *event, struct top_event *out)
 {
@@ -67,8 +68,12 @@ void top_reading_take(struct top_reading *reading, const struct gws_region *regi
     const struct overview *overview = &reading->overview;
     read_rows(reading, region, now);
     reading->extras = show_must(calloc(overview->count + 1, sizeof(*reading->extras)));
-    for (size_t i = 0; i < overview->count; i++)
+    for (size_t i = 0; i < overview->count; i++) {
+        uint64_t repeats[GWS_REPEATS];
+        gws_series_repeats(region, overview->endpoints[i].name->row, repeats);
+        reading->retries += repeats[GWS_REPEAT_RETRY];
         reading->extras[i] = read_extra(region, &overview->endpoints[i], now);
+    }
     gws_count_read(region, reading->counts);
     read_events(reading, region);
 }

@@ -39,6 +39,7 @@ struct top_reading {
     struct gws_evidence *evidence;     /* the last failure, one per name; without a pid: none */
     struct top_extra *extras;          /* one per endpoint */
     uint64_t counts[GWS_COUNTS];
+    uint64_t retries; /* of all endpoints */
     struct top_event *events; /* newest first */
     size_t event_count;
 };

@@ -1,284 +1,19 @@
-#include "gatewayd/upstream.h"
+#include "gatewayd/upstream_internal.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "gatewayd/heap.h"
 #include "gatewayd/log.h"
 #include "gatewayd/upstream_head.h"
 
 /*
- * libcurl's multi interface on the process's own loop. Three habits of it are dealt with here and nowhere else. It
- * resends a request silently when a kept connection dies: the callback that it makes before every send counts, and
- * refuses the second. It asks for a descriptor to be unwatched after every request and watched again at the next: the
- * watcher is left in place, since the answer to the next request is what it will report. And it must not be re-entered
- * from its own callbacks: what starts within one is only noted, and begun by upstream_turn() before the loop sleeps.
+ * Transfers: one try each, on a handle of libcurl's that is kept for the next. A habit of libcurl's is dealt with here
+ * and nowhere else: it resends a request silently when a kept connection dies. The callback that it makes before every
+ * send counts, and refuses the second.
  */
 
-enum {
-    PATHS_KEPT = 8,
-    LOSSES_KEPT = 8,
-    LOSS_MS = 1000,
-    KEPT_CONNECTIONS = 4096,
-    SHARED_STREAMS = 4,
-    REFUSAL_MS = 2000 /* for the body of a refusal whose status says it all */
-};
-
-struct kept_path {
-    char *path;
-    size_t len;
-    CURLU *url;
-};
-
-/* What is the same for every request to one endpoint. */
-struct target {
-    const struct plan_target *plan;
-    char *fixed; /* lines of every request, CRLF between them: the credential and the configured headers */
-    size_t fixed_len;
-    struct kept_path paths[PATHS_KEPT];
-    unsigned next_path;
-    bool two;              /* may speak HTTP/2 */
-    struct transfer *idle; /* with their handles, options set */
-};
-
-struct watch {
-    struct event_io io;
-    struct upstream *up;
-    int wanted;       /* what libcurl asked for; the watcher itself may outlast it */
-    unsigned streams; /* transfers under way that this connection has carried bytes of */
-    bool plain;       /* HTTP/1: between two answers nothing may come */
-    bool held;        /* the transfer on it is paused: it is quiet, and not idle */
-    bool resting;     /* read lately; read again when the pause is over */
-    struct watch *next_resting;
-};
-
-struct upstream {
-    struct event_loop *loop;
-    CURLM *multi;
-    CURLSH *share;
-    struct event_timer timer;
-    bool kick; /* something waits to be begun */
-    struct watch **watches; /* by descriptor */
-    struct watch *acting;   /* whose bytes are being read */
-    struct watch *resting;
-    struct event_timer rest_over;
-    size_t watch_count;
-    struct target *targets;
-    uint32_t target_count;
-    struct transfer *aborted; /* ended by their owner from within a callback of libcurl's */
-    struct {
-        long port;
-        uint64_t at;
-    } losses[LOSSES_KEPT]; /* connections reported lost lately, by their local port */
-    unsigned next_loss;
-    unsigned adrift; /* paused transfers that were never waited for: any quiet connection may be theirs */
-};
-
-struct transfer {
-    struct upstream *up;
-    struct target *target;
-    struct transfer *next;
-    CURL *easy;
-    const struct upstream_events *events;
-    void *owner;
-    bool active, paused, stale, in_head, head_done, malformed, owner_aborted, local, posting, custom;
-    bool watched; /* its connection is known to on_socket() */
-    bool enough;  /* the rest of what it says does not matter */
-    unsigned sends;
-    unsigned interims;
-    size_t refusal_bytes;
-    struct event_timer refused;
-    long local_port;
-    struct watch *carrier; /* the connection's */
-    CURLU *url_set;   /* what the handle was given last */
-    CURLU *url_owned; /* made for this request alone */
-    size_t head_bytes;
-    struct buf lines;
-    struct upstream_response response;
-    struct buf block; /* the request's header lines, as one text */
-    struct curl_slist nodes[3];
-    const char *malformed_why;
-    char why[CURL_ERROR_SIZE];
-};
-
-/* Watching descriptors for libcurl. */
-
-static void finish_done(struct upstream *up);
-
-static void act(struct watch *watch, int what)
-{
-    struct upstream *up = watch->up;
-    int running;
-    up->acting = watch;
-    curl_multi_socket_action(up->multi, watch->io.io.fd,
-                             (what & EVENT_READ ? CURL_CSELECT_IN : 0) | (what & EVENT_WRITE ? CURL_CSELECT_OUT : 0),
-                             &running);
-    up->acting = NULL;
-    finish_done(up);
-}
-
-/*
- * libcurl runs every transfer of a connection whenever the connection has bytes for one of them. A connection that many
- * streams share is therefore read at most once a millisecond: what has come by then is for many of them.
- */
-static bool rest(struct watch *watch, int what)
-{
-    struct upstream *up = watch->up;
-    if (watch->resting || watch->streams < SHARED_STREAMS || what != EVENT_READ || watch->wanted != EVENT_READ)
-        return false;
-    event_io_watch(&watch->io, 0);
-    watch->resting = true;
-    watch->next_resting = up->resting;
-    up->resting = watch;
-    event_timer_at(&up->rest_over, event_now_ms(up->loop) + 1);
-    return true;
-}
-
-static void rest_over(struct event_timer *timer)
-{
-    struct upstream *up = (struct upstream *)(void *)((char *)timer - offsetof(struct upstream, rest_over));
-    while (up->resting) {
-        struct watch *watch = up->resting;
-        up->resting = watch->next_resting;
-        watch->resting = false;
-        event_io_watch(&watch->io, watch->wanted);
-        if (watch->wanted)
-            act(watch, EVENT_READ);
-    }
-}
-
-/*
- * A kept connection said something, most likely goodbye. If it was anything else, libcurl would take it for the answer
- * to whatever is asked next, and one client would get another's; after this it sees that the connection is dead.
- */
-static void spoken_unasked(struct watch *watch)
-{
-    event_io_watch(&watch->io, 0);
-    if (watch->plain && !watch->held && watch->up->adrift == 0)
-        shutdown(watch->io.io.fd, SHUT_RDWR);
-}
-
-static void socket_ready(struct event_io *io, int what)
-{
-    struct watch *watch = (struct watch *)(void *)io;
-    if (!watch->wanted)
-        spoken_unasked(watch);
-    else if (!rest(watch, what))
-        act(watch, what);
-}
-
-static struct watch *watch_of(struct upstream *up, int fd)
-{
-    if ((size_t)fd >= up->watch_count) {
-        size_t count = (size_t)fd * 2 + 64;
-        struct watch **larger = realloc(up->watches, count * sizeof *larger);
-        if (!larger)
-            return NULL;
-        memset(larger + up->watch_count, 0, (count - up->watch_count) * sizeof *larger);
-        up->watches = larger;
-        up->watch_count = count;
-    }
-    struct watch *watch = up->watches[fd];
-    if (!watch) {
-        watch = calloc(1, sizeof *watch);
-        if (!watch)
-            return NULL;
-        watch->up = up;
-        event_io_init(&watch->io, up->loop, fd, socket_ready);
-        up->watches[fd] = watch;
-    }
-    return watch;
-}
-
-static int on_socket(CURL *easy, curl_socket_t fd, int what, void *owner, void *unused)
-{
-    (void)unused;
-    struct watch *watch = watch_of(owner, fd);
-    struct transfer *t = NULL;
-    if (!watch)
-        return -1;
-    watch->wanted = what == CURL_POLL_IN      ? EVENT_READ
-                    : what == CURL_POLL_OUT   ? EVENT_WRITE
-                    : what == CURL_POLL_INOUT ? EVENT_READ | EVENT_WRITE
-                                              : 0;
-    curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&t);
-    watch->held = t && t->paused && !watch->wanted;
-    if (t && watch->wanted && !t->paused)
-        t->watched = true;
-    if (watch->resting && watch->wanted == EVENT_READ)
-        return 0;
-    if (watch->wanted)
-        event_io_watch(&watch->io, watch->wanted);
-    else if (event_io_watched(&watch->io) & EVENT_WRITE)
-        event_io_watch(&watch->io, EVENT_READ);
-    return 0;
-}
-
-static int on_close(void *owner, curl_socket_t fd)
-{
-    struct upstream *up = owner;
-    if ((size_t)fd < up->watch_count && up->watches[fd]) {
-        up->watches[fd]->wanted = 0;
-        up->watches[fd]->streams = 0;
-        up->watches[fd]->plain = false;
-        event_io_watch(&up->watches[fd]->io, 0);
-    }
-    return close(fd);
-}
-
-/* As libcurl would, but for noticing whose fault it is when there is none to be had. */
-static curl_socket_t on_open(void *owner, curlsocktype purpose, struct curl_sockaddr *address)
-{
-    struct transfer *t = owner;
-    (void)purpose;
-    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-    t->local = t->local || (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM));
-    struct watch *watch = fd < 0 ? NULL : watch_of(t->up, fd);
-    if (watch) {
-        event_io_watch(&watch->io, 0); /* some descriptors are closed without on_close(): of resolvers */
-        event_io_watch(&watch->io, EVENT_READ); /* an answer may come before libcurl has to wait for it */
-        watch->plain = !t->target->two;
-    }
-    return fd < 0 ? CURL_SOCKET_BAD : fd;
-}
-
-static int on_timer(CURLM *multi, long ms, void *owner)
-{
-    (void)multi;
-    struct upstream *up = owner;
-    if (ms < 0)
-        event_timer_off(&up->timer);
-    else if (ms == 0)
-        up->kick = true;
-    else
-        event_timer_at(&up->timer, event_now_ms(up->loop) + (uint64_t)ms);
-    return 0;
-}
-
-static void timer_fired(struct event_timer *timer)
-{
-    struct upstream *up = (struct upstream *)(void *)((char *)timer - offsetof(struct upstream, timer));
-    up->kick = true;
-    upstream_turn(up);
-}
-
-void upstream_turn(struct upstream *up)
-{
-    /* Bounded, so that transfers that end at once and are begun again cannot starve the loop. */
-    for (int i = 0; i < 16 && (up->kick || up->aborted); i++) {
-        if (up->kick) {
-            int running;
-            up->kick = false;
-            curl_multi_socket_action(up->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-        }
-        finish_done(up);
-    }
-    if (up->kick || up->aborted)
-        event_timer_at(&up->timer, event_now_ms(up->loop));
-}
+enum { LOSS_MS = 1000, REFUSAL_MS = 2000 /* for the body of a refusal whose status says it all */ };
 
 /* What libcurl calls during a transfer. */
 
@@ -473,7 +208,7 @@ static void refused_long_ago(struct event_timer *timer)
     report(t, CURLE_OPERATION_TIMEDOUT);
 }
 
-static void finish_done(struct upstream *up)
+void upstream_finish_done(struct upstream *up)
 {
     int left;
     CURLMsg *message;
@@ -506,9 +241,9 @@ static void set_once(struct transfer *t)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_before_send);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, t);
-    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, upstream_loop_open);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, upstream_loop_close);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, t->up);
     curl_easy_setopt(easy, CURLOPT_SHARE, t->up->share);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -545,39 +280,6 @@ static struct transfer *transfer_take(struct upstream *up, struct target *target
     event_timer_init(&t->refused, up->loop, refused_long_ago);
     set_once(t);
     return t;
-}
-
-static CURLU *url_make(const struct target *target, struct str path)
-{
-    struct buf text = {0};
-    CURLU *url = curl_url();
-    bool ok = url && buf_addf(&text, "%s%.*s", target->plan->conf->base, (int)path.len, path.at) == 0 &&
-              buf_add(&text, "", 1) == 0 &&
-              curl_url_set(url, CURLUPART_URL, text.data, CURLU_PATH_AS_IS) == CURLUE_OK;
-    buf_fini(&text);
-    if (ok)
-        return url;
-    curl_url_cleanup(url);
-    return NULL;
-}
-
-/* The paths of an API are few: their parsed URLs are kept, and only what looks like an identifier is parsed anew. */
-static CURLU *url_find(struct transfer *t, struct str path)
-{
-    struct target *target = t->target;
-    for (unsigned i = 0; i < PATHS_KEPT && target->paths[i].url; i++)
-        if (str_eq(path, (struct str){target->paths[i].path, target->paths[i].len}))
-            return target->paths[i].url;
-    CURLU *url = url_make(target, path);
-    if (!url)
-        return NULL;
-    char *copy = target->next_path < PATHS_KEPT ? strndup(path.at, path.len) : NULL;
-    if (!copy) {
-        t->url_owned = url;
-        return url;
-    }
-    target->paths[target->next_path++] = (struct kept_path){copy, path.len, url};
-    return url;
 }
 
 static void set_method(struct transfer *t, const struct upstream_request *request)
@@ -658,7 +360,7 @@ int upstream_start(struct upstream *up, const struct upstream_request *request, 
     t->response.header_count = 0;
     buf_clear(&t->lines);
 
-    CURLU *url = url_find(t, request->path);
+    CURLU *url = upstream_target_url(t, request->path);
     if (!url || set_headers(t, request) != 0) {
         retire(t);
         return -ENOMEM;
@@ -731,75 +433,24 @@ int upstream_setup(void)
                : 1;
 }
 
-static int target_init(struct target *target, const struct plan_target *plan)
-{
-    struct buf lines = {0};
-    struct str key = plan->key ? secret_text(plan->key) : (struct str){0};
-    int rc = 0;
-    target->plan = plan;
-    target->two = plan->conf->http2 && strncmp(plan->conf->base, "https:", 6) == 0;
-    if (key.len > 0) {
-        const char *name = plan->conf->auth == CONF_AUTH_BEARER      ? "Authorization: Bearer "
-                           : plan->conf->auth == CONF_AUTH_X_API_KEY ? "x-api-key: "
-                                                                     : "api-key: ";
-        rc = buf_addf(&lines, "%s%.*s", name, (int)key.len, key.at);
-    }
-    for (size_t i = 0; rc == 0 && i < plan->conf->header_count; i++)
-        rc = buf_addf(&lines, "%s%s: %s", buf_len(&lines) ? "\r\n" : "", plan->conf->headers[i].name,
-                      plan->conf->headers[i].value);
-    if (rc == 0)
-        rc = buf_add(&lines, "", 1);
-    target->fixed = lines.data;
-    target->fixed_len = rc == 0 ? buf_len(&lines) - 1 : 0;
-    return rc;
-}
-
-static void target_fini(struct target *target)
-{
-    while (target->idle) {
-        struct transfer *t = target->idle;
-        target->idle = t->next;
-        event_timer_stop(&t->refused);
-        curl_easy_cleanup(t->easy);
-        buf_fini(&t->lines);
-        if (t->block.data)
-            explicit_bzero(t->block.data, t->block.size);
-        buf_fini(&t->block);
-        free(t);
-    }
-    for (unsigned i = 0; i < PATHS_KEPT; i++) {
-        curl_url_cleanup(target->paths[i].url);
-        free(target->paths[i].path);
-    }
-    if (target->fixed)
-        explicit_bzero(target->fixed, target->fixed_len);
-    free(target->fixed);
-}
-
 struct upstream *upstream_new(struct event_loop *loop, const struct plan *plan)
 {
     struct upstream *up = calloc(1, sizeof *up);
     if (!up)
         return NULL;
     up->loop = loop;
-    event_timer_init(&up->timer, loop, timer_fired);
-    event_timer_init(&up->rest_over, loop, rest_over);
     up->multi = curl_multi_init();
+    upstream_loop_init(up);
     up->share = curl_share_init();
     up->targets = calloc(plan->target_count, sizeof *up->targets);
     bool ok = up->multi && up->share && up->targets;
     for (uint32_t i = 0; ok && i < plan->target_count; i++, up->target_count++)
-        ok = target_init(&up->targets[i], &plan->targets[i]) == 0;
+        ok = upstream_target_init(&up->targets[i], &plan->targets[i]) == 0;
     if (!ok) {
         upstream_free(up);
         return NULL;
     }
     curl_share_setopt(up->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
-    curl_multi_setopt(up->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-    curl_multi_setopt(up->multi, CURLMOPT_SOCKETDATA, up);
-    curl_multi_setopt(up->multi, CURLMOPT_TIMERFUNCTION, on_timer);
-    curl_multi_setopt(up->multi, CURLMOPT_TIMERDATA, up);
-    curl_multi_setopt(up->multi, CURLMOPT_MAXCONNECTS, (long)KEPT_CONNECTIONS);
     return up;
 }
 
@@ -808,14 +459,10 @@ void upstream_free(struct upstream *up)
     if (!up)
         return;
     for (uint32_t i = 0; i < up->target_count; i++)
-        target_fini(&up->targets[i]);
+        upstream_target_fini(&up->targets[i]);
     curl_multi_cleanup(up->multi);
     curl_share_cleanup(up->share);
-    event_timer_stop(&up->timer);
-    event_timer_stop(&up->rest_over);
-    for (size_t i = 0; i < up->watch_count; i++)
-        free(up->watches[i]);
-    free(up->watches);
+    upstream_loop_fini(up);
     free(up->targets);
     free(up);
     heap_trim();

@@ -24,6 +24,7 @@ enum {
     LINGER_MS = 2000,
     LINGER_BYTES = 1024 * 1024,
     DRAIN_IDLE_MS = 10000,
+    FIRST_REQUEST_MS = 1000, /* at a stop, for a connection that has just come and asked nothing yet */
     KEEP_BUFFER = 64 * 1024
 };
 
@@ -61,6 +62,7 @@ struct conn {
     size_t discarded;
     uint64_t sent_seen; /* when its time was last up */
     bool working; /* inside work(): ended() must not call it again */
+    bool asked;   /* a request has come in by it */
 };
 
 #define CONN_OF(member, pointer) ((struct conn *)(void *)((char *)(pointer) - offsetof(struct conn, member)))
@@ -289,6 +291,7 @@ static void begin(struct conn *c)
     if (buf_at(&x->in) != x->parsed_at) /* the bytes moved while the body came in, and the views with them */
         http_request_parse(buf_at(&x->in), x->head_len, 0, &x->head, &why);
     c->state = CONN_BUSY;
+    c->asked = true;
     event_timer_off(&c->timer);
     request_begin(&x->request, &x->head, (struct str){buf_at(&x->in) + x->head_len, x->body_len});
 }
@@ -475,6 +478,26 @@ void conns_accept(struct conns *conns, int fd)
     sock_watch(&c->sock, true);
 }
 
+static bool is_idle(const struct conn *c)
+{
+    return c->state == CONN_HEAD && (!c->exchange || buf_len(&c->exchange->in) == 0);
+}
+
+/* What has arrived and was not read yet is a request like any other: closing over it would be a reset. */
+static void stop_one(struct conn *c)
+{
+    readable(c);
+    if (!is_idle(c))
+        return;
+    exchange_give(c);
+    if (!c->asked)
+        set_deadline(c, FIRST_REQUEST_MS);
+    else if (sock_pending(&c->sock) > 0)
+        finish(c);
+    else
+        close_now(c);
+}
+
 void conns_drain(struct conns *conns, bool stopping)
 {
     conns->service->draining = true;
@@ -482,12 +505,10 @@ void conns_drain(struct conns *conns, bool stopping)
     struct conn *next;
     for (struct conn *c = conns->open; c; c = next) {
         next = c->next;
-        if (c->state != CONN_HEAD || c->exchange)
+        if (!is_idle(c))
             continue;
-        if (conns->stopping && sock_pending(&c->sock) > 0)
-            finish(c);
-        else if (conns->stopping)
-            close_now(c);
+        if (conns->stopping)
+            stop_one(c);
         else
             set_deadline(c, DRAIN_IDLE_MS);
     }

@@ -38,6 +38,40 @@ def test_sigterm_drains(t):
     ok(gw.ask(), "a")
 
 
+def process_status(pid, key):
+    with open("/proc/%d/status" % pid) as file:
+        return re.search(key + r":\s*(\w+)", file.read()).group(1)
+
+
+def pending(pid, signum):
+    return int(process_status(pid, "ShdPnd"), 16) >> signum - 1 & 1
+
+
+def test_what_has_arrived_is_answered(t):
+    """A request that lies in its socket, or whose connection nobody has accepted, when the word to stop comes."""
+    gw = t.gateway([endpoint("a", t.sim("a"))], workers=1, drain={"stop": "30s"})
+    worker, data = gw.pids()[0], gw.call().data
+    kept, new = gw.connect(), gw.connect()
+    kept.send(data)
+    ok(kept.read())
+    wait_until(lambda: gw.workers()[0]["connections"] == 2, 5, "both are accepted")
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        wait_until(lambda: process_status(worker, "State") == "T", 5, "the worker stands still")
+        queued = gw.connect()
+        for conn in (kept, new, queued):
+            conn.send(data)
+        gw.send_signal(signal.SIGTERM)
+        wait_until(lambda: pending(worker, signal.SIGTERM), 5, "the worker is told")
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    for name, conn in (("kept alive", kept), ("new", new), ("in the queue", queued)):
+        with conn:
+            r = conn.read()
+            equal((name, r.status, r.whole), (name, 200, True), "the answer")
+    equal(gw.wait_exit(10), 0, "exit status")
+
+
 def test_a_kept_alive_connection_is_told(t):
     """An answer during the drain says that the connection ends."""
     sim = t.sim("a", latency="1s")

@@ -21,7 +21,7 @@
  */
 
 enum { ERROR_SPREAD_MAX = 8192, PENALTY_US = 1000 * 1000 };
-enum { SOFT_RECHECK_MS = 250, CLIENT_STALL_MS = 75000, SHARED_STALL_MS = 2000, ENDED_MS = 100 };
+enum { SOFT_RECHECK_MS = 250, CLIENT_STALL_MS = 75000, SHARED_STALL_MS = 2000, FINISHED_MS = 5000, ENDED_MS = 100 };
 
 static uint64_t now_ms(const struct attempt *a)
 {
@@ -324,6 +324,15 @@ static uint64_t stall_ms(const struct attempt *a)
     return a->intake.pausable ? CLIENT_STALL_MS : SHARED_STALL_MS;
 }
 
+/* How long nothing may come: after the last finish reason there is little left to say, after the announced end only the
+ * connection's own end is awaited. */
+static uint64_t idle_ms(const struct attempt *a)
+{
+    uint64_t idle = a->ticket.candidate->timeouts.idle;
+    uint64_t most = a->intake.terminal ? ENDED_MS : a->intake.finished ? FINISHED_MS : idle;
+    return most < idle ? most : idle;
+}
+
 static enum upstream_flow on_body(void *owner, const char *bytes, size_t len)
 {
     struct attempt *a = owner;
@@ -336,8 +345,7 @@ static enum upstream_flow on_body(void *owner, const char *bytes, size_t len)
         a->sent_when_paused = a->intake.relay->client->sent;
         a->idle_at = now + stall_ms(a);
     } else {
-        /* After the announced end only the connection's own end is awaited, and not for long. */
-        a->idle_at = now + (a->intake.terminal ? ENDED_MS : a->ticket.candidate->timeouts.idle);
+        a->idle_at = now + idle_ms(a);
     }
     arm(a);
     return flow;

@@ -516,6 +516,17 @@ void conns_drain(struct conns *conns, bool stopping)
         conns->emptied(conns);
 }
 
+void conns_stop(struct conns *conns)
+{
+    struct conn *next;
+    for (struct conn *c = conns->open; c; c = next) {
+        next = c->next;
+        if (c->state == CONN_BUSY)
+            request_stop(&c->exchange->request);
+    }
+    conns_turn(conns);
+}
+
 void conns_turn(struct conns *conns)
 {
     sock_batch_flush(&conns->batch);

@@ -34,6 +34,9 @@ void conns_accept(struct conns *conns, int fd);
 /* Finish: requests in flight are answered, then their connections close; with `stopping`, idle ones close now. */
 void conns_drain(struct conns *conns, bool stopping);
 
+/* The time to finish is over: whoever waits for an answer is told that it will not come. */
+void conns_stop(struct conns *conns);
+
 /* Hand over what answers have gathered, and free what was closed; the process calls it before its loop sleeps. */
 void conns_turn(struct conns *conns);
 

@@ -96,6 +96,9 @@ void request_begin(struct request *r, const struct http_request *head, struct st
 /* The client is gone: everything ends now, upstream too. Does not call `ended`. */
 void request_client_left(struct request *r);
 
+/* The process ends now: what was answered so far is all there will be, and the client is told. */
+void request_stop(struct request *r);
+
 /* What waited for the client has been sent. */
 void request_client_drained(struct request *r);
 

@@ -19,16 +19,33 @@ void request_arm(struct request *r)
         event_timer_at(&r->timer, at);
 }
 
-static void out_of_time(struct request *r)
+/* Nobody waits for anything any more; an answer that has begun ends here, and says why. */
+static enum step_result end_early(struct request *r, const char *cut)
 {
-    const char *message = "The deadline passed before an answer";
     request_unpark(r);
     if (r->rescuing)
         gws_count(r->service->region, GWS_COUNT_RESCUE_FAILED, 1);
-    if (r->relay.committed)
-        request_finish(r, request_cut_off(r, "The deadline passed before the answer was complete"));
-    else
-        request_finish(r, request_fail(r, 504, "server_error", "deadline_exceeded", message));
+    return r->relay.committed ? request_cut_off(r, cut) : FAIL;
+}
+
+static void out_of_time(struct request *r)
+{
+    enum step_result how = end_early(r, "The deadline passed before the answer was complete");
+    if (how == FAIL)
+        request_fail(r, 504, "server_error", "deadline_exceeded", "The deadline passed before an answer");
+    request_finish(r, how);
+}
+
+void request_stop(struct request *r)
+{
+    if (!r->active)
+        return;
+    enum step_result how = end_early(r, "The gateway was stopped before the answer was complete");
+    if (how == FAIL) {
+        request_fail(r, 503, "server_error", "at_capacity", "The gateway is being stopped or replaced; ask again");
+        r->failure.retry_after_ms = 1000;
+    }
+    request_finish(r, how);
 }
 
 /* While others are asked for the rest, the client's connection is kept from looking dead. */

@@ -96,6 +96,7 @@ static void drain_over(struct event_timer *timer)
 {
     (void)timer;
     log_warn("%u connections are still open at the end of the drain; closing them", self->conns.count);
+    conns_stop(&self->conns);
     process_exit(self->process);
 }
 

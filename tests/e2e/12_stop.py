@@ -95,7 +95,9 @@ def test_the_drain_is_bounded(t):
     assert time.monotonic() - began >= 0.95, "ended before drain.stop was over"
     nothing_left(gw, pids)
     for call in calls:
-        assert "[DONE]" not in call.finish().events, "a stream that was ended looks whole"
+        r = call.finish()
+        assert "[DONE]" not in r.events and not r.whole, "a stream that was ended looks whole: %s" % r
+        assert "was stopped before" in r.stream_errors[-1]["message"], r.stream_errors
 
 
 def test_sigquit_ends_at_once(t):

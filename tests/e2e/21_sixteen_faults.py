@@ -484,8 +484,8 @@ def test_never_two_at_once(t):
 
 
 def test_done_then_silence(t):
-    """After the finish reason an upstream that neither says [DONE] nor ends is not waited for beyond `idle`, and its
-    answer is whole."""
+    """After the finish reason an upstream that neither says [DONE] nor ends is not waited for beyond `idle`, and beyond
+    five seconds in no case; its answer is whole."""
     events = Chat.events(["Hello ", "there."])[:-1]
 
     def script(_, conn):
@@ -495,4 +495,7 @@ def test_done_then_silence(t):
     b = t.sim("b")
     gw = pair(t, t.upstream(script), b, timeouts={"idle": "500ms"})
     told(Chat.ask(gw, timeout=8).run(), "Hello there.", "a")
+    gw.write(endpoints=[endpoint("a", t.upstream(script), timeouts={"idle": "60s"}), endpoint("b", b, priority=2)])
+    gw.order("reload")
+    told(Chat.ask(gw, timeout=15).run(), "Hello there.", "a")
     equal(b.count, 0, "requests to b")

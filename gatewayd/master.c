@@ -114,7 +114,7 @@ static void announce(struct master *m)
     const struct conf *conf = m->current->conf;
     const struct sockets *sockets = &m->current->sockets;
     if (!m->inherit->heir) {
-        gws_region_claim(&m->region);
+        gws_region_claim(&m->region, m->nursery.claim);
         net_close_all(&m->inherit->sockets, &m->current->sockets);
     }
     m->announced = true;

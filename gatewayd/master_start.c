@@ -48,7 +48,7 @@ static int open_beside(struct master *m, const struct conf *conf, const struct g
     if (gws_region_create(&m->region, m->entrance, &dims, owner, &fault) != 0)
         return no_region(&fault);
     m->made = true;
-    gws_region_claim(&m->region);
+    gws_region_claim(&m->region, gws_region_claim_next(&m->region, (int32_t)getpid()));
     return master_wait_for_export(m);
 }
 
@@ -176,9 +176,8 @@ static void furnish_nursery(struct master *m, const struct conf *conf)
     m->nursery.entrance = m->entrance;
     m->nursery.given = &m->inherit->sockets;
     m->nursery.user = &m->user;
-    m->nursery.claim = gws_region_claimed(&m->region);
-    if (!m->inherit->heir || !m->made) /* a region beside was claimed when it was made */
-        m->nursery.claim++;
+    bool claimed = m->inherit->heir && m->made; /* a region beside is, since it was made */
+    m->nursery.claim = claimed ? gws_region_claimed(&m->region) : gws_region_claim_next(&m->region, (int32_t)getpid());
     m->nursery.json_log = conf->log.json;
     m->nursery.log_level = conf->log.level;
 }

@@ -214,7 +214,7 @@ int master_serve(struct master *m)
         return 1;
     }
     if (!m->made)
-        gws_region_claim(&m->region);
+        gws_region_claim(&m->region, m->nursery.claim);
     snprintf(m->entrance, sizeof m->entrance, "%s", state);
     net_close_all(&m->inherit->sockets, &m->current->sockets);
     report_lines(state, "");

@@ -108,11 +108,16 @@ int gws_region_adopt(struct gws_region *region)
     return 1;
 }
 
-uint64_t gws_region_claim(struct gws_region *region)
+/* A count of claims above the pid: of two masters with the same pid one has claimed before the other was born. */
+uint64_t gws_region_claim_next(const struct gws_region *region, int32_t pid)
 {
-    if (!may_change(region))
-        return gws_region_claimed(region);
-    return atomic_fetch_add_explicit(&region->header->claim, 1, memory_order_acq_rel) + 1;
+    return ((gws_region_claimed(region) >> 32) + 1) << 32 | (uint32_t)pid;
+}
+
+void gws_region_claim(struct gws_region *region, uint64_t claim)
+{
+    if (may_change(region))
+        atomic_store_explicit(&region->header->claim, claim, memory_order_release);
 }
 
 uint64_t gws_region_claimed(const struct gws_region *region)

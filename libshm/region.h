@@ -126,10 +126,12 @@ void gws_region_close(struct gws_region *region);
 size_t gws_region_size(const struct gws_dims *dims);
 
 /*
- * The claim word: the generation of the master that owns the region. A worker whose master died goes on serving until
- * it sees this change, and then drains.
+ * The claim word: the master that owns the region. A worker whose master died goes on serving until it sees this
+ * change, and then drains. What a master would claim is known before it does, for the workers that it starts first, and
+ * is no other master's: workers of one that never claimed must not take the next one's claim for their own.
  */
-uint64_t gws_region_claim(struct gws_region *region);      /* the new master's; returns the new value */
+uint64_t gws_region_claim_next(const struct gws_region *region, int32_t pid); /* what that master is to claim */
+void gws_region_claim(struct gws_region *region, uint64_t claim); /* only by the holder of the lock file */
 uint64_t gws_region_claimed(const struct gws_region *region);
 
 /* The generation of the configuration in force; each reload takes the next one. */

@@ -246,6 +246,35 @@ def test_the_old_one_is_killed(t):
     check_rest(gw)
 
 
+def come_no_further(gw):
+    """An upgrade whose old master stands still before it can say "go": (gatewayctl, the heir, its children)."""
+    slow(gw.t, 0.3)
+    asked, heir = begin_upgrade(gw)
+    kill(gw.master, signal.SIGSTOP)
+    wait_until(lambda: len([row for row in gw.workers() if row["state"] == "live" and row["pid"] in descendants(heir)])
+               == 2, 20, "the workers of the new one live")
+    return asked, heir, descendants(heir)
+
+
+def test_nobody_takes_another_claim_for_its_own(t):
+    """Workers of a new master that was killed, which do not look before yet another one has taken over."""
+    gw = t.gateway([endpoint("a", t.sim("a"))], program=install(t))
+    asked, heir, left = come_no_further(gw)
+    for pid in left:
+        kill(pid, signal.SIGSTOP)
+    try:
+        kill(heir)
+        kill(gw.master, signal.SIGCONT)
+        finish(asked, 1)
+        install(t)
+        gw.upgrade()
+    finally:
+        for pid in left:
+            kill(pid, signal.SIGCONT)
+    wait_until(lambda: not any(map(alive, left)), 15, "they end")
+    check_rest(gw)
+
+
 def holder(gw):
     """Who holds the lock of the region; None when nobody does."""
     with open(gw.state + ".lock") as file:

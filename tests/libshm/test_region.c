@@ -68,7 +68,7 @@ static void test_create_replaces(void **state)
 
     (void)state;
     fixture_create(&f, &dims);
-    gws_region_claim(&f.region);
+    gws_region_claim(&f.region, 1);
     snprintf(stale, sizeof(stale), "%s.new", f.path); /* left by a maker that was killed */
     fd = open(stale, O_CREAT | O_WRONLY, 0600);
     assert_true(fd >= 0);
@@ -354,18 +354,24 @@ static void test_claim_and_generation(void **state)
 {
     struct fixture f;
     struct gws_region look;
+    uint64_t first;
 
     (void)state;
     fixture_open(&f);
     look = fixture_view(&f, GWS_LOOK);
     assert_int_equal(gws_region_claimed(&look), 0);
-    assert_int_equal(gws_region_claim(&f.region), 1);
-    assert_int_equal(gws_region_claim(&f.region), 2);
-    assert_int_equal(gws_region_claimed(&look), 2);
+    first = gws_region_claim_next(&look, 100);
+    assert_int_not_equal(first, 0);
+    assert_int_not_equal(gws_region_claim_next(&look, 101), first); /* one that died before it claimed */
+    assert_int_equal(gws_region_claim_next(&look, 100), first);
+    gws_region_claim(&f.region, first);
+    assert_int_equal(gws_region_claimed(&look), first);
+    assert_int_not_equal(gws_region_claim_next(&look, 100), first); /* the same pid, another time */
     assert_int_equal(gws_region_generation(&look), 0);
     assert_int_equal(gws_region_generation_next(&f.region), 1);
     assert_int_equal(gws_region_generation_next(&look), 1); /* a look changes nothing */
-    assert_int_equal(gws_region_claim(&look), 2);
+    gws_region_claim(&look, first + 1);
+    assert_int_equal(gws_region_claimed(&look), first);
     gws_region_close(&look);
     fixture_close(&f);
 }

@@ -245,13 +245,20 @@ static void stop(struct master *m)
     log_info("stopped");
 }
 
-/* An heir that never comes to serve: the sockets and their files are those of the one before. */
+/*
+ * An heir that never comes to serve: the sockets and their files are those of the one before. Its workers may have
+ * clients already, whose requests nobody but them can finish; it does not wait for that, because the lock is to be free
+ * for whoever is started next.
+ */
 static void give_up(struct master *m)
 {
     net_close_all(&m->current->sockets, &m->inherit->sockets);
     net_forget_all(&m->inherit->sockets, NULL);
     m->before = 0;
-    end_everyone(m, got_quit);
+    if (got_stop || got_quit)
+        end_everyone(m, got_quit);
+    else
+        children_retire(&m->children, NULL, PROCESS_SIGNAL_RETIRE);
     if (m->made)
         unlink(m->entrance);
 }

@@ -126,13 +126,14 @@ static void check_change(const struct conf *old, const struct conf *new, struct 
         conf_problem_add(problems, 0, 0, "`log.access` cannot change while running; restart gatewayd");
 }
 
-/* The new workers do not come up: they are ended, and the names of the configuration in force are its own again. */
+/* The new workers do not come up: those that did finish what they have, like the ones that left in earlier reloads, and
+ * the names of the configuration in force are its own again. */
 static void give_up_coming(struct master *m)
 {
     struct conf_problems problems = {0};
     struct generation *failed = m->coming;
     m->coming = NULL;
-    children_retire(&m->children, m->current, SIGTERM);
+    children_retire(&m->children, m->current, PROCESS_SIGNAL_RETIRE);
     net_close_all(&failed->sockets, &m->current->sockets);
     failed->next = m->retired;
     m->retired = failed;

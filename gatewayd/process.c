@@ -61,12 +61,14 @@ static struct process *process_of_signal(struct event_signal *signal, unsigned i
 static void on_term(struct event_signal *signal)
 {
     struct process *p = process_of_signal(signal, 0);
+    p->told = true;
     p->ending(p, PROCESS_DRAIN_STOP);
 }
 
 static void on_retire(struct event_signal *signal)
 {
     struct process *p = process_of_signal(signal, 1);
+    p->told = true;
     p->ending(p, PROCESS_DRAIN_RELOAD);
 }
 
@@ -113,6 +115,8 @@ static void master_gone(struct event_io *io, int what)
     if (read(p->master_pipe, &byte, 1) != 0)
         return;
     event_io_watch(&p->master_watch, 0);
+    if (p->told)
+        return;
     log_warn("the master is gone; serving on until another takes over (start gatewayd again)");
     event_timer_at(&p->orphan, event_now_ms(&p->loop) + ORPHAN_POLL_MS);
 }

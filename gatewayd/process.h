@@ -43,6 +43,7 @@ struct process {
     struct event_signal signals[4];
     struct event_io master_watch;
     struct event_timer orphan;
+    bool told; /* to end, whoever is master */
     bool ended;
 };
 

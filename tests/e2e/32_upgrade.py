@@ -275,6 +275,31 @@ def test_nobody_takes_another_claim_for_its_own(t):
     check_rest(gw)
 
 
+def test_streams_of_an_heir_that_gives_up(t):
+    """Its workers finish what they have been given, and whoever is started next does not wait for that."""
+    gw = t.gateway([endpoint("a", t.sim("a", tokens=80, rate="20/s"))], program=install(t),
+                   drain={"stop": "1s", "reload": "60s"})
+    old, workers = gw.process, gw.pids()
+    asked, heir, left = come_no_further(gw)
+    for pid in workers:
+        kill(pid, signal.SIGSTOP)
+    try:
+        calls = [gw.begin(stream=True) for _ in range(4)]
+        for call in calls:
+            call.wait_events(1)
+        kill(old.pid)
+    finally:
+        for pid in workers:
+            kill(pid, signal.SIGCONT)
+    wait_until(lambda: not alive(heir), 2, "the new one gives up")
+    finish(asked, 1)
+    gw.start()
+    for call in calls:
+        equal(ok(call.finish()).text, words(80), "the text of a stream")
+    wait_until(lambda: not any(map(alive, left + workers)), 15, "those of the dead masters end")
+    check_rest(gw)
+
+
 def holder(gw):
     """Who holds the lock of the region; None when nobody does."""
     with open(gw.state + ".lock") as file:

@@ -266,8 +266,8 @@ static void give_up(struct master *m)
 /* The heir serves: the workers finish their requests, and then there is nothing left to do here. */
 static void retire(struct master *m)
 {
+    net_forget_all(&m->current->sockets, NULL); /* before the workers empty the queues, as at a stop */
     children_retire(&m->children, NULL, PROCESS_SIGNAL_RETIRE);
-    net_forget_all(&m->current->sockets, NULL);
     close(m->nursery.lock_fd);
     m->nursery.lock_fd = -1;
     while ((children_alive(&m->children) > 0 || others_alive(m)) && !got_stop && !got_quit) {

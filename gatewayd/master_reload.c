@@ -133,8 +133,8 @@ static void give_up_coming(struct master *m)
     struct conf_problems problems = {0};
     struct generation *failed = m->coming;
     m->coming = NULL;
-    children_retire(&m->children, m->current, PROCESS_SIGNAL_RETIRE);
     net_close_all(&failed->sockets, &m->current->sockets);
+    children_retire(&m->children, m->current, PROCESS_SIGNAL_RETIRE);
     failed->next = m->retired;
     m->retired = failed;
     master_names_again(m);
@@ -183,8 +183,9 @@ static void change_over(struct master *m)
     m->current = m->coming;
     m->coming = NULL;
     m->nursery.state = m->current->conf->state;
-    children_retire(&m->children, m->current, PROCESS_SIGNAL_RETIRE);
+    /* First ours: who empties a queue after that and closes is the last to hold it. */
     net_close_all(&old->sockets, &m->current->sockets);
+    children_retire(&m->children, m->current, PROCESS_SIGNAL_RETIRE);
     old->next = m->retired;
     m->retired = old;
     report_write(m->current->conf->state, m->options->file, NULL);

@@ -77,6 +77,7 @@ static _Noreturn void be(const struct child *child, const struct children *all, 
     process.slot = child->slot;
     process.master_pipe = nursery->alive_pipe[0];
     process.claim = nursery->claim;
+    process.found_claim = nursery->found_claim;
     if (worker)
         snprintf(process.who, sizeof process.who, "worker %u", child->index);
     else

@@ -44,6 +44,7 @@ struct nursery {
     int talk_fd; /* between two masters; -1: there is one */
     int alive_pipe[2]; /* the master holds [1]; its end of file at [0] is the master's death */
     uint64_t claim;
+    uint64_t found_claim; /* before that; the same when another master lives and has it */
     bool json_log;
     int log_level;
 };

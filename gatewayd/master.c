@@ -109,14 +109,23 @@ static void reopen_logs(struct master *m)
 
 /* The loop. */
 
+/* The workers live: what a dead master's still serve becomes ours, and they see it. 0, or 1 having said why not. */
+static int take_over(struct master *m)
+{
+    char why[512];
+    if (net_publish_all(&m->current->sockets, why, sizeof why) != 0) {
+        log_error("%s", why);
+        return 1;
+    }
+    gws_region_claim(&m->region, m->nursery.claim);
+    net_close_all(&m->inherit->sockets, &m->current->sockets);
+    return 0;
+}
+
 static void announce(struct master *m)
 {
     const struct conf *conf = m->current->conf;
     const struct sockets *sockets = &m->current->sockets;
-    if (!m->inherit->heir) {
-        gws_region_claim(&m->region, m->nursery.claim);
-        net_close_all(&m->inherit->sockets, &m->current->sockets);
-    }
     m->announced = true;
     master_record(m, m->orphan_count ? GWS_EVENT_ADOPTED : GWS_EVENT_MASTER_START, 0, m->current->number);
     for (size_t i = 0; i < sockets->clients.count; i++)
@@ -134,17 +143,16 @@ static void announce(struct master *m)
  * waiting. */
 static bool come_up(struct master *m)
 {
-    if (!m->inherit->heir) {
-        if (children_live(&m->children, m->current, &m->region))
-            announce(m);
-        return true;
-    }
-    enum master_leave leave = master_ask_leave(m);
-    if (leave == MASTER_GIVE_UP || (leave == MASTER_GO && master_serve(m) != 0))
-        return false;
+    enum master_leave leave = MASTER_WAIT;
+    if (m->inherit->heir)
+        leave = master_ask_leave(m);
+    else if (children_live(&m->children, m->current, &m->region))
+        leave = MASTER_GO;
+    if (leave == MASTER_GO && (m->inherit->heir ? master_serve(m) : take_over(m)) != 0)
+        leave = MASTER_GIVE_UP;
     if (leave == MASTER_GO)
         announce(m);
-    return true;
+    return leave != MASTER_GIVE_UP;
 }
 
 /* What the one before leaves unfinished when it ends is ours to finish. */
@@ -177,7 +185,7 @@ static void act_on_signals(struct master *m)
     }
 }
 
-/* The ms to wait, or -1 when this heir is given up. */
+/* The ms to wait, or -1 when this one cannot take over. */
 static int64_t serve_once(struct master *m)
 {
     act_on_signals(m);
@@ -310,7 +318,7 @@ static int run(struct master *m)
         give_up(m);
     else
         stop(m);
-    return m->announced || !m->inherit->heir ? 0 : 1;
+    return m->announced || (!m->inherit->heir && ms >= 0) ? 0 : 1;
 }
 
 static void harden(void)

@@ -178,6 +178,7 @@ static void furnish_nursery(struct master *m, const struct conf *conf)
     m->nursery.user = &m->user;
     bool claimed = m->inherit->heir && m->made; /* a region beside is, since it was made */
     m->nursery.claim = claimed ? gws_region_claimed(&m->region) : gws_region_claim_next(&m->region, (int32_t)getpid());
+    m->nursery.found_claim = m->inherit->heir ? m->nursery.claim : gws_region_claimed(&m->region);
     m->nursery.json_log = conf->log.json;
     m->nursery.log_level = conf->log.level;
 }

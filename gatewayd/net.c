@@ -18,8 +18,8 @@
 /*
  * One socket an address, shared by all workers. SO_REUSEPORT is set so that a successor of a dead master can bind
  * beside the workers it left behind; a Unix socket is bound under a temporary name and renamed over the old file, for
- * the same reason. A probe by connecting, made before SO_REUSEPORT would hide it, tells a live stranger on the address
- * from that.
+ * the same reason; where the old one is served, not before the new one is, because a successor may die or fail before.
+ * A probe by connecting, made before SO_REUSEPORT would hide it, tells a live stranger on the address from that.
  */
 
 enum { BACKLOG = 4096, ANSWER_MS = 200 };
@@ -122,17 +122,39 @@ static int set_access(const struct listener *l, const struct conf_listen *conf, 
     return 0;
 }
 
-static int own_and_rename(struct listener *l, const struct conf_listen *conf, const char *temporary, char *why,
-                          size_t size)
+/* Only who holds the lock opens sockets, and replaces what one that was killed has left under this name. */
+static bool temporary_name(const char *path, char *out, size_t size)
+{
+    int len = snprintf(out, size, "%s.new", path);
+    return len >= 0 && (size_t)len < size;
+}
+
+static int own_and_rename(struct listener *l, const struct conf_listen *conf, const char *temporary, bool beside,
+                          char *why, size_t size)
 {
     struct stat st;
     if (set_access(l, conf, temporary, why, size) != 0)
         return 1;
     if (listen(l->fd, BACKLOG) != 0 || stat(temporary, &st) != 0 ||
-        rename(temporary, conf->path) != 0)
+        (!beside && rename(temporary, conf->path) != 0))
         return refuse(why, size, l->where, strerror(errno));
+    l->hidden = beside;
     l->dev = st.st_dev;
     l->inode = st.st_ino;
+    return 0;
+}
+
+int net_publish(struct listeners *listeners, char *why, size_t why_size)
+{
+    char temporary[sizeof(struct sockaddr_un)];
+    for (size_t i = 0; i < listeners->count; i++) {
+        struct listener *l = &listeners->list[i];
+        if (!l->hidden)
+            continue;
+        if (!temporary_name(l->where, temporary, sizeof temporary) || rename(temporary, l->where) != 0)
+            return refuse(why, why_size, l->where, strerror(errno));
+        l->hidden = false;
+    }
     return 0;
 }
 
@@ -145,15 +167,14 @@ static int open_unix(struct listener *l, const struct conf_listen *conf, bool be
     snprintf(there.sun_path, sizeof there.sun_path, "%s", conf->path);
     if (!beside && answers((struct sockaddr *)&there, sizeof there))
         return refuse(why, size, l->where, "another process is listening there; stop it or choose another path");
-    int len = snprintf(address.sun_path, sizeof address.sun_path, "%s.%d", conf->path, (int)getpid());
-    if (len < 0 || (size_t)len >= sizeof address.sun_path)
+    if (!temporary_name(conf->path, address.sun_path, sizeof address.sun_path))
         return refuse(why, size, l->where, "the path is too long for a socket");
     l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     unlink(address.sun_path);
     if (l->fd < 0 || bind(l->fd, (struct sockaddr *)&address, sizeof address) != 0)
         return refuse(why, size, l->where,
                       errno == ENOENT ? "its directory does not exist; create it or change the path" : strerror(errno));
-    int rc = own_and_rename(l, conf, address.sun_path, why, size);
+    int rc = own_and_rename(l, conf, address.sun_path, beside, why, size);
     if (rc != 0)
         unlink(address.sun_path);
     return rc;
@@ -245,16 +266,25 @@ static bool holds(const struct listeners *listeners, int fd)
     return false;
 }
 
+static void remove_file(const struct listener *l)
+{
+    char temporary[sizeof(struct sockaddr_un)];
+    const char *path = l->where;
+    struct stat st;
+    if (l->hidden && temporary_name(l->where, temporary, sizeof temporary))
+        path = temporary;
+    if (l->inode && stat(path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->inode)
+        unlink(path);
+}
+
 void net_close(struct listeners *listeners, const struct listeners *keep)
 {
     for (size_t i = 0; i < listeners->count; i++) {
         struct listener *l = &listeners->list[i];
-        struct stat st;
         if (l->fd < 0 || holds(keep, l->fd))
             continue;
         close(l->fd);
-        if (l->inode && stat(l->where, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->inode)
-            unlink(l->where);
+        remove_file(l);
     }
     free(listeners->list);
     *listeners = (struct listeners){0};

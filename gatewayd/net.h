@@ -11,6 +11,7 @@
 struct listener {
     int fd;
     bool is_unix;
+    bool hidden;         /* a Unix socket that still has its temporary name: see net_publish_all() */
     char where[160];     /* "127.0.0.1:8080" with the real port, or the path */
     char wanted[160];    /* as configured: what a reload compares */
     uint64_t dev, inode; /* of a Unix socket's file: only our own is removed */
@@ -30,12 +31,17 @@ struct sockets {
 /*
  * Open what the configuration asks for, for clients or for the admin server, taking over from `old` (may be NULL) the
  * sockets it names too. `beside`: another generation of workers, whose master died, is still serving on the same
- * addresses, and is expected to stop. 0, or 1 with the reason in `why`; then nothing is changed.
+ * addresses, and is expected to stop; its Unix sockets keep their names until net_publish_all(). 0, or 1 with the
+ * reason in `why`; then nothing is changed.
  */
 int net_open(struct listeners *listeners, const struct conf *conf, struct listeners *old, bool beside, char *why,
              size_t why_size);
 int net_open_admin(struct listeners *listeners, const struct conf *conf, struct listeners *old, bool beside, char *why,
                    size_t why_size);
+
+/* Who was opened beside others is ready to serve: Unix sockets get the others' names. 0, or 1 with the reason. */
+int net_publish(struct listeners *listeners, char *why, size_t why_size);
+int net_publish_all(struct sockets *sockets, char *why, size_t why_size);
 
 /* Close the descriptors that `keep` (may be NULL) does not use, and remove their socket files. */
 void net_close(struct listeners *listeners, const struct listeners *keep);

@@ -16,6 +16,12 @@ int net_open_all(struct sockets *sockets, const struct conf *conf, const struct 
     return rc;
 }
 
+int net_publish_all(struct sockets *sockets, char *why, size_t why_size)
+{
+    int rc = net_publish(&sockets->clients, why, why_size);
+    return rc == 0 ? net_publish(&sockets->admin, why, why_size) : rc;
+}
+
 void net_close_all(struct sockets *sockets, const struct sockets *keep)
 {
     net_close(&sockets->clients, keep ? &keep->clients : NULL);

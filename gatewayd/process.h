@@ -39,7 +39,8 @@ struct process {
     /* Log files have been renamed. */
     void (*reopen)(struct process *self);
 
-    uint64_t claim; /* of the master that made this process */
+    uint64_t claim;       /* of the master that made this process */
+    uint64_t found_claim; /* of a dead one that it found: until anybody claims, both serve */
     struct event_signal signals[4];
     struct event_io master_watch;
     struct event_timer orphan;

@@ -135,6 +135,42 @@ def test_the_master_dies(t):
     wait_until(lambda: gw.in_flight() == 0, 5, "nothing is in flight")
 
 
+def test_a_successor_that_does_not_come(t):
+    """It fails, or dies before its workers live: the dead master's serve on where their clients look for them."""
+    gw = t.gateway([endpoint("a", t.sim("a"))])
+    wait_until(lambda: "ready:" in gw.log, 10, "the first one serves")
+    orphans, first = gw.pids(), gw.config["listen"]
+    with Hammer(gw, **SHORT) as hammer:
+        kill(gw.master)
+        gw.process.wait(5)
+        gw.write(listen=first + [{"unix": t.path("no/where.sock")}])
+        gw.start(wait=False)
+        equal(gw.wait_exit(), 1, "exit status of one that cannot listen")
+        hammer.more(20)
+        gw.write(listen=first)
+        with gw.without_free_slots(but=1):
+            gw.start(wait=False)
+            wait_until(lambda: "no free slot in the region for another worker" in gw.log, 20, "it wants workers")
+            hammer.more(20)
+            kill(gw.master)
+            gw.process.wait(5)
+        hammer.more(20)
+        equal(sorted(gw.pids()), sorted(orphans), "workers")
+        with gw.without_free_slots(but=3):  # which leaves none for its steward
+            gw.start(wait=False)
+            wait_until(lambda: [row["state"] for row in gw.workers()] == ["live"] * 4, 20, "its workers live")
+            kill(gw.master)
+            gw.process.wait(5)
+        orphans = gw.pids()
+        time.sleep(0.5)
+        equal(sorted(gw.pids()), sorted(orphans), "workers of both, of whom nobody has been replaced")
+        gw.start(wait=False)
+        wait_until(lambda: "ready:" in gw.log[gw.log_from:], 20, "another one serves")
+        wait_until(lambda: not any(map(alive, orphans)), 15, "the orphans end")
+        hammer.more(20)
+    equal([name for name in os.listdir(t.dir) if name.startswith("gw.sock.")], [], "names of sockets left over")
+
+
 def test_everything_dies_at_once(t):
     """kill -9 on all of them, as when memory runs out: the next start finds the breakers and orders, and works."""
     sim, bad = t.sim("a", tokens=1000, rate="20/s"), t.sim("b", fault="503")

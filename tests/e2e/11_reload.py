@@ -1,11 +1,8 @@
 """A new configuration under load: nobody's stream is dropped, state is kept, a bad file changes nothing."""
 
-import contextlib
-import fcntl
 import os
 import re
 import signal
-import struct
 
 from harness import Hammer, alive, endpoint, equal, failed, kill, ok, wait_until, words
 
@@ -131,17 +128,6 @@ def test_new_listeners(t):
     assert not os.path.exists(second), "its file is left behind"
 
 
-def take_all_free_slots(gw):
-    """As a process would that lives in each of them: whoever reserves one takes the next. The file that holds them."""
-    file = open(gw.state, "r+b")
-    file.seek(32)
-    for slot in range(struct.unpack("I", file.read(4))[0]):
-        lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 4096 + 256 * slot, 1, 0)
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(file, 37, lock)  # F_OFD_SETLK
-    return file
-
-
 def test_workers_that_do_not_come_up(t):
     """The old ones serve on, and what is in flight, with those that left before too, has the time of a reload."""
     sim = t.sim("a", tokens=480, rate="20/s")
@@ -150,7 +136,7 @@ def test_workers_that_do_not_come_up(t):
     call.wait_events(1)
     gw.order("reload")
     pids = wait_until(lambda: len(gw.pids()) == 3 and gw.pids(), 10, "one worker waits for its stream")
-    with take_all_free_slots(gw):
+    with gw.without_free_slots():
         result = gw.ctl("reload", json_too=False, timeout=60)
         equal(result.code, 1, "exit status of reload")
         assert "its workers did not come up within 20 s" in result.err, result.err

@@ -173,6 +173,7 @@ static void refuses_what_is_taken(void **state)
 
     /* Unless it is expected to go: then its name is taken over, its socket stays its own. */
     assert_int_equal(net_open(&l, conf, NULL, true, s.why, sizeof s.why), 0);
+    assert_int_equal(net_publish(&l, s.why, sizeof s.why), 0);
     client = client_of(&s, "two");
     bool out_of_files;
     int served = net_accept(&l.list[1], &out_of_files);
@@ -291,6 +292,7 @@ static void removes_only_its_own(void **state)
     struct conf *conf = conf_for(&s, "one", "");
     assert_int_equal(net_open(&l, conf, NULL, false, s.why, sizeof s.why), 0);
     assert_int_equal(net_open(&successor, conf, NULL, true, s.why, sizeof s.why), 0);
+    assert_int_equal(net_publish(&successor, s.why, sizeof s.why), 0);
     net_close(&l, NULL);
     assert_true(exists(&s, "one"));
     int client = client_of(&s, "one");
@@ -302,9 +304,38 @@ static void removes_only_its_own(void **state)
     end(&s);
 }
 
+/* Whoever listens beside others and comes to nothing has not been in their way. */
+static void beside_is_hidden_at_first(void **state)
+{
+    struct scene s;
+    struct listeners l = {0}, successor = {0};
+    bool out_of_files;
+
+    (void)state;
+    begin(&s);
+    struct conf *conf = conf_for(&s, "one", "");
+    assert_int_equal(net_open(&l, conf, NULL, false, s.why, sizeof s.why), 0);
+    for (int publish = 0; publish < 2; publish++) {
+        assert_int_equal(net_open(&successor, conf, NULL, true, s.why, sizeof s.why), 0);
+        if (publish)
+            assert_int_equal(net_publish(&successor, s.why, sizeof s.why), 0);
+        int client = client_of(&s, "one");
+        int accepted = net_accept(publish ? &successor.list[0] : &l.list[0], &out_of_files);
+        assert_true(accepted >= 0);
+        close(accepted);
+        close(client);
+        net_close(&successor, NULL);
+        assert_int_equal(exists(&s, "one"), !publish);
+    }
+    net_close(&l, NULL);
+    conf_free(conf);
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(beside_is_hidden_at_first),
         cmocka_unit_test(accepts),
         cmocka_unit_test(replaces_what_the_dead_left),
         cmocka_unit_test(refuses_what_is_taken),

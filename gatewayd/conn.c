@@ -428,6 +428,19 @@ static void drained(struct sock *sock)
         request_client_drained(&c->exchange->request);
 }
 
+static bool is_idle(const struct conn *c)
+{
+    return c->state == CONN_HEAD && (!c->exchange || buf_len(&c->exchange->in) == 0);
+}
+
+/* What has arrived and was not read yet is a request like any other: closing over it would be a reset. */
+static bool is_idle_still(struct conn *c)
+{
+    if (is_idle(c))
+        readable(c);
+    return is_idle(c);
+}
+
 static void timed_out(struct event_timer *timer)
 {
     struct conn *c = CONN_OF(timer, timer);
@@ -436,10 +449,10 @@ static void timed_out(struct event_timer *timer)
         set_deadline(c, c->conns->service->plan->conf->limits.idle_timeout);
         return;
     }
-    bool within = c->exchange && (c->state == CONN_BODY || buf_len(&c->exchange->in) > 0);
-    if ((c->state == CONN_HEAD || c->state == CONN_BODY) && within)
+    bool reading = c->state == CONN_HEAD || c->state == CONN_BODY;
+    if (reading && !is_idle(c))
         refuse(c, 408, "request_timeout", "The request took too long to arrive");
-    else if (c->state != CONN_BUSY)
+    else if (reading ? is_idle_still(c) : c->state != CONN_BUSY)
         close_now(c);
 }
 
@@ -478,16 +491,9 @@ void conns_accept(struct conns *conns, int fd)
     sock_watch(&c->sock, true);
 }
 
-static bool is_idle(const struct conn *c)
-{
-    return c->state == CONN_HEAD && (!c->exchange || buf_len(&c->exchange->in) == 0);
-}
-
-/* What has arrived and was not read yet is a request like any other: closing over it would be a reset. */
 static void stop_one(struct conn *c)
 {
-    readable(c);
-    if (!is_idle(c))
+    if (!is_idle_still(c))
         return;
     exchange_give(c);
     if (!c->asked)

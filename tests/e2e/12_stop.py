@@ -72,6 +72,25 @@ def test_what_has_arrived_is_answered(t):
     equal(gw.wait_exit(10), 0, "exit status")
 
 
+def test_a_request_at_the_last_moment_is_answered(t):
+    """One that has arrived when the time of an idle connection is found to be up, because its worker stood still."""
+    gw = t.gateway([endpoint("a", t.sim("a"))], workers=1, limits={"idle_timeout": "1s"})
+    worker, data = gw.pids()[0], gw.call().data
+    with gw.connect() as new, gw.connect() as kept:
+        kept.send(data)
+        ok(kept.read())
+        wait_until(lambda: gw.workers()[0]["connections"] == 2, 5, "both are accepted")
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            for conn in (kept, new):
+                conn.send(data)
+            time.sleep(1.2)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        for conn in (kept, new):
+            ok(conn.read())
+
+
 def test_a_kept_alive_connection_is_told(t):
     """An answer during the drain says that the connection ends."""
     sim = t.sim("a", latency="1s")

@@ -59,6 +59,13 @@ def check_paths(root):
                 yield "the unit starts %s, which is not installed" % program
 
 
+def check_notify(root):
+    """An old master must be heard when it takes back what it said of the new one."""
+    with open(os.path.join(root, "lib/systemd/system/gatewayd.service")) as file:
+        if "\nNotifyAccess=all\n" not in file.read():
+            yield "the unit lets systemd listen to the main process alone"
+
+
 def check_units(root):
     if not shutil.which("systemd-analyze"):
         return
@@ -98,7 +105,7 @@ def main():
         if code != 0:
             sys.exit("meson install: %s" % said)
         root = os.path.join(destination, "usr/local")
-        problems = [*check_listing(root), *check_paths(root), *check_units(root),
+        problems = [*check_listing(root), *check_paths(root), *check_notify(root), *check_units(root),
                     *(check_users_and_directories(destination) if os.geteuid() == 0 else ())]
     finally:
         shutil.rmtree(destination)

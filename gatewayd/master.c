@@ -338,6 +338,7 @@ int master_run(const struct master_options *options, struct conf *conf)
     m.nursery.talk_fd = m.inherit->talk_fd;
     m.before = m.inherit->from;
     harden();
+    take_signals(); /* before the lock file tells anybody whom to signal: they wait until the loop runs */
     if (process_user_find(&m.user, conf->user, why, sizeof why) != 0) {
         log_error("%s", why);
         conf_free(conf);
@@ -348,7 +349,6 @@ int master_run(const struct master_options *options, struct conf *conf)
         fini(&m);
         return 1;
     }
-    take_signals();
     if (master_start(&m, conf) != 0) {
         if (!m.current)
             conf_free(conf);

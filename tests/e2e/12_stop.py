@@ -134,6 +134,23 @@ def test_sigquit_ends_at_once(t):
     equal(gw.in_flight(), 0, "in flight after the next start")
 
 
+def test_signals_during_the_start(t):
+    """From when the lock file names it: a log rotation or a reload at that moment ends nobody."""
+    gw = t.gateway([endpoint("a", t.sim("a"))], start=False)
+    for number in (signal.SIGUSR1, signal.SIGHUP, signal.SIGUSR1, signal.SIGHUP):
+        gw.start(wait=False)
+        until = time.monotonic() + 10
+        named = ""
+        while named != "%d\n" % gw.master and time.monotonic() < until:  # no sleep: the moment is short
+            if os.path.exists(gw.state + ".lock"):
+                with open(gw.state + ".lock") as file:
+                    named = file.read()
+        gw.send_signal(number)
+        gw.wait_listening()
+        equal(gw.stop(), 0, "exit status after signal %d" % number)
+        os.unlink(gw.state)  # the next one makes it anew, which takes a while
+
+
 def test_sigint_is_sigterm(t):
     gw = t.gateway([endpoint("a", t.sim("a"))])
     pids = [gw.master] + descendants(gw.master)

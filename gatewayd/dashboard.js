@@ -17,11 +17,11 @@ import { waits } from "./dashboard_wait.js";
 
 async function follow() {
   page.stream = new AbortController();
+  page.asked = performance.now();
   page.retryAt = 0;
   try {
     const response = await ask("api/stream", { signal: page.stream.signal });
     page.needsToken = false;
-    page.opened = performance.now();
     loadHour();
     loadRest();
     for await (const status of documents(response.body)) receive(status);
@@ -183,8 +183,8 @@ function tick() {
   put(by("banner-text"), page.needsToken ? "The gateway asks for its admin token." :
       (page.status ? "Not live: this is from " + span(age) + " ago." : "The gateway does not answer.") +
       (page.problem ? " " + page.problem : "") + next);
-  /* A connection that says nothing for so long is none. */
-  if (page.stream && now - Math.max(page.received, page.opened || now) > LOST) page.stream.abort();
+  /* A connection that says nothing for so long is none; one that was just asked for has not had its time yet. */
+  if (page.stream && now - Math.max(page.received, page.asked) > LOST) page.stream.abort();
 }
 
 /* The beginning. */

@@ -9,7 +9,7 @@ import { by, put } from "./dashboard_text.js";
 export const page = {
   status: null, events: [], eventsText: "", workers: [],
   received: 0, /* when the last status came */
-  opened: 0, /* when the stream began */
+  asked: 0, /* when the stream was asked for */
   stale: true,
   stream: null, /* what ends it */
   attempt: 0, retryAt: 0, problem: "",

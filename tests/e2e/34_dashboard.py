@@ -280,6 +280,7 @@ class Liar:
 
     def __init__(self, status, events=()):
         self.status, self.events = status, list(events)
+        self.slowness = 0  # seconds before a stream begins; one that began otherwise ends
         liar = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -305,9 +306,11 @@ class Liar:
                 self.wfile.write(body)
 
             def stream(self):
-                self.say("text/event-stream", b"retry: 1000\n\n")
+                time.sleep(liar.slowness)
+                slowness = liar.slowness
                 with contextlib.suppress(OSError):
-                    while not liar.over.wait(0.1):
+                    self.say("text/event-stream", b"retry: 1000\n\n")
+                    while not liar.over.wait(0.1) and slowness == liar.slowness:
                         # Split anywhere: an event may arrive in pieces.
                         data = b"event: status\ndata: " + json.dumps(liar.status).encode() + b"\n\n"
                         self.wfile.write(data[:len(data) // 2])
@@ -342,6 +345,21 @@ def document(endpoints):
     return {"endpoints": endpoints,
             "summary": {"serving": True, "endpoints": len(endpoints), "usable": len(endpoints), "requests": 1,
                         "success_rate": 1.0, "parked": 0, "workers": 1, "master": 1, "generation": 1}}
+
+
+def pass_time(page, seconds):
+    """As if so much time had gone by since the page heard anything."""
+    page.js("((now) => { performance.now = () => now() + %d; })(performance.now.bind(performance))" % (seconds * 1000))
+
+
+def test_a_slow_gateway_is_found_again(t):
+    """However long it was away: who is slow to answer is given the time to."""
+    with Liar(document([told("a")])) as liar, dashboard(t, liar.url, 1, token=None) as page:
+        page.wait("%s === 1" % ROWS, "it is shown")
+        liar.slowness = 1
+        pass_time(page, 60)
+        page.wait("document.querySelector('#banner').checkVisibility()", "it says that it is not live")
+        page.wait("document.querySelector('#link').innerText.trim() === 'live'", "it is live again", 20)
 
 
 EVIL = ["<img src=x onerror=alert(1)>", "<script>document.title='owned'</script>", "\"><svg onload=alert(1)>",

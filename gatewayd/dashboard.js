@@ -28,6 +28,7 @@ async function follow() {
     throw new Error("The gateway ended the stream.");
   } catch (error) {
     if (error instanceof Refused) return wantToken(error.message);
+    if (page.needsToken) return; /* without one it is not asked again */
     page.problem = error instanceof TypeError || error.name === "AbortError" ? "" : error.message;
     page.attempt++;
     const wait = Math.min(15000, 500 * 2 ** Math.min(page.attempt, 6)) * (0.75 + Math.random() / 2);

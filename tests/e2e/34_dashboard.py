@@ -281,6 +281,7 @@ class Liar:
     def __init__(self, status, events=()):
         self.status, self.events = status, list(events)
         self.slowness = 0  # seconds before a stream begins; one that began otherwise ends
+        self.refuses = False  # documents without a token; the stream goes on
         liar = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -288,6 +289,8 @@ class Liar:
                 path = self.path.split("?")[0]
                 answers = {"/api/events": {"events": liar.events}, "/api/workers": {"workers": []},
                            "/api/history": {"interval_ms": 10000, "times": [], "endpoints": []}}
+                if liar.refuses and path.startswith("/api/"):
+                    return self.send_error(401)
                 if path == "/api/stream":
                     return self.stream()
                 if path in answers:
@@ -360,6 +363,21 @@ def test_a_slow_gateway_is_found_again(t):
         pass_time(page, 60)
         page.wait("document.querySelector('#banner').checkVisibility()", "it says that it is not live")
         page.wait("document.querySelector('#link').innerText.trim() === 'live'", "it is live again", 20)
+
+
+def test_a_token_is_typed_in_peace(t):
+    """The page hears that it is refused while its stream still goes on, and does not ask until it has a token."""
+    with Liar(document([told("a")])) as liar, Browser(t) as browser:
+        page = browser.open(liar.url)
+        page.wait("%s === 1" % ROWS, "it is shown")
+        liar.refuses = True
+        page.wait("document.querySelector('#login').open", "the page asks for the token")
+        page.type("half-a-tok")
+        time.sleep(2.5)
+        equal(page.js("document.querySelector('#token').value"), "half-a-tok", "what was typed so far")
+        liar.refuses = False
+        page.press("Enter")
+        page.wait("document.querySelector('#link').innerText.trim() === 'live'", "it is live again")
 
 
 EVIL = ["<img src=x onerror=alert(1)>", "<script>document.title='owned'</script>", "\"><svg onload=alert(1)>",

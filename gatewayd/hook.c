@@ -36,7 +36,8 @@ struct hook {
     char *line;     /* its X-Gateway-Event */
     uint64_t told_dropped; /* what the document says of the queue's */
     unsigned failures;     /* in a row */
-    int status;
+    int status;            /* of the answer; 0: none yet */
+    size_t heard;          /* bytes of its body */
 };
 
 struct hooks {
@@ -180,23 +181,30 @@ static enum upstream_flow on_head(void *owner, const struct upstream_response *r
 /* What it says is of no interest; a long answer is not read to its end. */
 static enum upstream_flow on_body(void *owner, const char *bytes, size_t len)
 {
-    (void)owner;
+    struct hook *hook = owner;
     (void)bytes;
-    return len > ANSWER_MAX ? UPSTREAM_ABORT : UPSTREAM_TAKEN;
+    hook->heard += len;
+    return hook->heard > ANSWER_MAX ? UPSTREAM_ABORT : UPSTREAM_TAKEN;
+}
+
+/* An answer's head says all there is to say, however its body ends. */
+static void judge(struct hook *hook, const char *why)
+{
+    bool answered = hook->status != 0;
+    ended(hook, answered ? hook_verdict(hook->status) : HOOK_AGAIN, answered ? NULL : why);
 }
 
 static void on_done(void *owner, enum upstream_end end, const char *why)
 {
-    struct hook *hook = owner;
-    bool answered = hook->status != 0 && (end == UPSTREAM_COMPLETE || end == UPSTREAM_ABORTED);
-    ended(hook, answered ? hook_verdict(hook->status) : HOOK_AGAIN, answered ? NULL : why);
+    (void)end;
+    judge(owner, why);
 }
 
 static void too_late(struct event_timer *timer)
 {
     struct hook *hook = (struct hook *)(void *)((char *)timer - offsetof(struct hook, limit));
     upstream_cancel(hook->transfer);
-    ended(hook, HOOK_AGAIN, "no answer within 5s");
+    judge(hook, "no answer within 5s");
 }
 
 static int post(struct hook *hook)
@@ -217,6 +225,7 @@ static int post(struct hook *hook)
         .connect_ms = ANSWER_MS,
     };
     hook->status = 0;
+    hook->heard = 0;
     return upstream_start(hook->all->upstream, &request, &hook->transfer);
 }
 

@@ -124,6 +124,28 @@ def test_a_hook_that_refuses_is_not_asked_again(t):
     assert "status 404" in gw.log, "the refusal is not in the log"
 
 
+def test_an_answer_without_an_end_is_an_answer(t):
+    """What took the event has said so in its head; no body takes that back."""
+    def endless(conn):
+        while conn.send(b"x" * 65536):
+            pass
+        return CLOSE
+
+    bodies = [endless, lambda conn: CLOSE, lambda conn: conn.gone(15) and CLOSE]
+
+    def script(number, request, conn):
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999\r\n\r\n")
+        return bodies[(number - 1) % 3](conn)
+    r = Receiver(t, script)
+    gw = gateway(t, t.sim("a"), [{"url": r.url}])
+    for _ in range(2):
+        gw.order("breaker", "open", "a/m1")
+        gw.order("breaker", "auto", "a/m1")
+    wait_until(lambda: len(r.ids) == 3, 4, "the endless answer and the cut one are followed by the next events")
+    wait_until(lambda: len(r.ids) == 4, 10, "so is the one that stalls")
+    equal(len(set(r.ids)), 4, "events told, each once")
+
+
 def test_a_redirection_is_not_followed(t):
     elsewhere = Receiver(t)
     r = Receiver(t, lambda number, request, conn: answer(307, b"", {"Location": elsewhere.url}))

@@ -19,12 +19,15 @@
 /* How long undelivered hooks may hold up an end that somebody waits for, and one that nobody does. */
 enum { STOP_MS = 2000, RETIRE_MS = 30000 };
 
+enum { ANSWER_MAX = 16384 /* of the body of an answer to a probe */ };
+
 struct probe {
     const struct plan_target *target;
     struct transfer *transfer;
     struct event_timer next;
     struct event_timer limit;
-    int status;
+    int status;   /* of the answer; 0: none yet */
+    size_t heard; /* bytes of its body */
 };
 
 static struct steward {
@@ -67,9 +70,10 @@ static enum upstream_flow on_head(void *owner, const struct upstream_response *r
 /* Only the status is of interest; a long body is not read to its end. */
 static enum upstream_flow on_body(void *owner, const char *bytes, size_t len)
 {
-    (void)owner;
+    struct probe *probe = owner;
     (void)bytes;
-    return len > 16384 ? UPSTREAM_ABORT : UPSTREAM_TAKEN;
+    probe->heard += len;
+    return probe->heard > ANSWER_MAX ? UPSTREAM_ABORT : UPSTREAM_TAKEN;
 }
 
 static void on_done(void *owner, enum upstream_end end, const char *why)
@@ -98,6 +102,7 @@ static void begin(struct event_timer *timer)
         .connect_ms = conf->health.timeout,
     };
     probe->status = 0;
+    probe->heard = 0;
     if (upstream_start(self.upstream, &request, &probe->transfer) != 0) {
         event_timer_at(&probe->next, now_ms() + conf->health.interval);
         return;

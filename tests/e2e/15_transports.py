@@ -13,6 +13,7 @@ import subprocess
 import threading
 
 from harness import Conn, chat, crowd, endpoint, equal, failed, ok, request, rss, wait_until, words
+from upstream import CLOSE
 
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
 
@@ -304,6 +305,20 @@ def test_probes_that_are_no_failures(t):
         before = probed(a)
         wait_until(lambda: probed(a) >= before + 4, 10, "four probes")
         equal(gw.endpoint("a")["state"], "healthy", "state after probes that got " + fault)
+
+
+def test_probes_do_not_read_a_long_answer(t):
+    """A list of models may be as long as it likes."""
+    def endless(request, conn):
+        conn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999\r\n\r\n")
+        while conn.send(b"x" * 65536):
+            pass
+        return CLOSE
+    a = t.upstream(endless)
+    gw = t.gateway([endpoint("a", a, health={"path": "/models", "interval": "200ms", "timeout": "1s"},
+                             breaker={"failures": 2, "open": "10m", "max_open": "10m"})])
+    wait_until(lambda: a.count >= 5, 10, "probes go on")
+    equal(gw.endpoint("a")["state"], "healthy", "state after probes that got more than they wanted")
 
 
 def test_probes_notice_silence(t):

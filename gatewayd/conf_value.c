@@ -73,9 +73,17 @@ void conf_read_path(struct conf_reader *r, const struct conf_rule *rule, const s
     }
 }
 
+/* "." and "..": as a part of a URL's path, encoded or not, every browser takes them for directions. */
+static bool leads_elsewhere(const struct conf_node *node)
+{
+    return conf_is_word(node, ".") || conf_is_word(node, "..");
+}
+
 void conf_read_name(struct conf_reader *r, const struct conf_rule *rule, const struct conf_node *node, void *base)
 {
-    if (node->kind == CONF_SCALAR && node->text.len && node->text.len <= NAME_MAX_BYTES &&
+    if (leads_elsewhere(node))
+        conf_bad(r, node, "%s: '%s' cannot be a name: no URL could lead to it", rule->key, node->text.at);
+    else if (node->kind == CONF_SCALAR && node->text.len && node->text.len <= NAME_MAX_BYTES &&
         conf_is_made_of(node->text, "._-"))
         keep(r, rule, node, base);
     else

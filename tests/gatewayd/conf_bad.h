@@ -331,6 +331,9 @@ static const struct {
      "1:50: ca_file: expected a path, not a list\n"},
     {"endpoints: [{name: a/b, url: http://h/v1}]\n",
      "1:20: name: expected a name of letters, digits, '.', '_' and '-', at most 127 of them, not 'a/b'\n"},
+    {"endpoints: [{name: ., url: http://h/v1}, {name: .., url: http://h/v1}]\n",
+     "1:20: name: '.' cannot be a name: no URL could lead to it\n"
+     "1:49: name: '..' cannot be a name: no URL could lead to it\n"},
     {"endpoints: [{name: a, url: http://h/v1}, {name: a, url: http://g/v1}]\n",
      "1:49: name: there is an endpoint 'a' on line 1 already\n"},
     {"endpoints: [{name: a, url: \"unix:/x:/v1\", proxy: http://h}]\n",

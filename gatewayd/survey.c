@@ -130,21 +130,33 @@ int survey_end(struct buf *json)
     return buf_add_str(json, STR("}"));
 }
 
+/* Of all of them, so it names every reason that some of them have. */
+static const char *why_nobody(const struct survey *s)
+{
+    if (s->open == 0 && s->other == 0)
+        return "Every endpoint is rate limited";
+    if (s->limited == 0 && s->other == 0)
+        return "Every endpoint's circuit breaker is open";
+    if (s->limited == 0 && s->open == 0)
+        return "Every endpoint is out of service";
+    return "Every endpoint is rate limited, out of service, or behind an open circuit breaker";
+}
+
 struct survey_error survey_error(const struct survey *s, bool rate)
 {
     static const char rate_type[] = "rate_limit_error", server_type[] = "server_error";
     if (s->limited > 0 && s->spent == s->limited && s->full == 0 && s->open == 0)
         return (struct survey_error){429, rate_type, "quota_exceeded", "The requests of the day are spent"};
     if (s->limited > 0 && s->full == 0 && (s->open == 0 || s->limit_is_soonest))
-        return (struct survey_error){429, rate_type, "rate_limit_exceeded", "Every endpoint is rate limited"};
+        return (struct survey_error){429, rate_type, "rate_limit_exceeded", why_nobody(s)};
     if (s->full > 0)
         return (struct survey_error){503, server_type, "at_capacity",
                                      "Every endpoint that could serve this is at its limit of requests"};
     if (s->open > 0)
-        return (struct survey_error){503, server_type, "circuit_open", "Every endpoint's circuit breaker is open"};
+        return (struct survey_error){503, server_type, "circuit_open", why_nobody(s)};
     if (rate)
         return (struct survey_error){429, rate_type, "rate_limit_exceeded", "Every endpoint is rate limited"};
     if (s->other > 0)
-        return (struct survey_error){503, server_type, "circuit_open", "Every endpoint is out of service"};
+        return (struct survey_error){503, server_type, "circuit_open", why_nobody(s)};
     return (struct survey_error){503, server_type, "at_capacity", "No endpoint could be taken just now"};
 }

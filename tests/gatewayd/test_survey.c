@@ -294,6 +294,37 @@ static void leaves_out_who_does_not_understand(void **state)
     end(&s);
 }
 
+static void assert_error(const struct survey *survey, int status, const char *code, const char *message)
+{
+    struct survey_error error = survey_error(survey, false);
+
+    assert_int_equal(error.status, status);
+    assert_string_equal(error.code, code);
+    assert_string_equal(error.message, message);
+}
+
+/* What ends first is the status; the sentence is true of every endpoint. */
+static void tells_what_stands_in_the_way(void **state)
+{
+    static const char limited[] = "Every endpoint is rate limited", open[] = "Every endpoint's circuit breaker is open",
+                      out[] = "Every endpoint is out of service",
+                      mixed[] = "Every endpoint is rate limited, out of service, or behind an open circuit breaker";
+
+    (void)state;
+    assert_error(&(struct survey){.limited = 2}, 429, "rate_limit_exceeded", limited);
+    assert_error(&(struct survey){.limited = 1, .other = 1}, 429, "rate_limit_exceeded", mixed);
+    assert_error(&(struct survey){.limited = 1, .open = 1, .limit_is_soonest = true}, 429, "rate_limit_exceeded",
+                 mixed);
+    assert_error(&(struct survey){.limited = 1, .open = 1}, 503, "circuit_open", mixed);
+    assert_error(&(struct survey){.open = 1, .other = 1}, 503, "circuit_open", mixed);
+    assert_error(&(struct survey){.open = 2}, 503, "circuit_open", open);
+    assert_error(&(struct survey){.other = 2}, 503, "circuit_open", out);
+    assert_error(&(struct survey){.limited = 2, .spent = 2}, 429, "quota_exceeded",
+                 "The requests of the day are spent");
+    assert_error(&(struct survey){.limited = 1, .full = 1}, 503, "at_capacity",
+                 "Every endpoint that could serve this is at its limit of requests");
+}
+
 static void escapes_names(void **state)
 {
     struct scene s;
@@ -328,6 +359,7 @@ int main(void)
         cmocka_unit_test(says_whose_day_is_spent),
         cmocka_unit_test(surveys_a_chain),
         cmocka_unit_test(leaves_out_who_does_not_understand),
+        cmocka_unit_test(tells_what_stands_in_the_way),
         cmocka_unit_test(escapes_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,6 +38,7 @@ static bool read_account(const struct gws_region *region, uint32_t row, struct g
 {
     if (!gws_name_domain_read(region, row, info) || info->kind != GWS_KIND_ACCOUNT)
         return false;
+    show_clean(info->name);
     *account = (struct state_domain){
         .name = info->name,
         .breaker = gws_breaker_view(gws_breaker_word(region, row)),

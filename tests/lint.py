@@ -62,8 +62,6 @@ WITHOUT_TEST = {
     "gatewayd/history": "events in words; tests/tools/test_gatewayctl.py reads them",
     "gatewayd/history_trips": "the same",
     "gatewayd/names": "names of a region; tests/tools/test_gatewayctl.py asks for good and bad ones",
-    "gatewayd/overview": "what status shows; tests/tools/test_gatewayctl.py reads it as text and JSON",
-    "gatewayd/overview_json": "the same",
     "gatewayd/roster": "what workers shows; tests/tools/test_gatewayctl.py reads it",
     "gatewayd/show": "text without control characters; tests/tools/test_gatewayctl.py has hostile names",
     "gatewayd/times": "spans in words; tests/gatewayd/test_state.c reads them",

@@ -130,6 +130,18 @@ def check_board(board):
         yield "etc/grafana.json: no variable is called %s" % name
 
 
+def logged():
+    """The names in a line of the access log, and the outcomes of tries in it."""
+    return set(re.findall(r'"(\w+)"', read("gatewayd/account.c").replace('\\"', '"') + read("gatewayd/classify.c")))
+
+
+def check_words():
+    """Whoever is woken looks for what the alert names; where it sends him to the access log, that has to be there."""
+    for text in re.findall(r"access log\b(.*?)\n\n", read("etc/alerts.yml") + "\n\n", re.S):
+        for word in set(re.findall(r"`(\w+)`", text)) - logged():
+            yield "etc/alerts.yml: nothing in the access log is called %s" % word
+
+
 def check_alerts():
     tested = read("tests/tools/alerts_test.yml")
     rules = alerts()
@@ -168,7 +180,7 @@ def check_with_promtool(promtool, board):
 def main(args):
     board = json.loads(read("etc/grafana.json"))
     promtool = args[0] if args else shutil.which("promtool")
-    faults = list(check_board(board)) + list(check_alerts()) + list(check_served())
+    faults = list(check_board(board)) + list(check_alerts()) + list(check_words()) + list(check_served())
     if promtool:
         faults += list(check_with_promtool(promtool, board))
     for fault in faults:

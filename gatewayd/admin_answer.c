@@ -110,9 +110,9 @@ static void answer_events(const struct admin_facts *facts, uint64_t most, struct
     answer_json(answer, show_must(json_pack("{s:o}", "events", list)));
 }
 
-static void answer_history(const struct admin_facts *facts, struct admin_answer *answer)
+static void answer_history(const struct admin_facts *facts, uint64_t since_ms, struct admin_answer *answer)
 {
-    if (admin_samples_json(facts->samples, &answer->body) != 0)
+    if (admin_samples_json(facts->samples, since_ms, &answer->body) != 0)
         out_of_memory(answer);
 }
 
@@ -207,7 +207,7 @@ void admin_answer(const struct admin_route *route, const struct admin_facts *fac
         answer_json(answer, roster_json(facts->region, gws_clock_ms(facts->region)));
         break;
     case ADMIN_HISTORY:
-        answer_history(facts, answer);
+        answer_history(facts, route->since_ms, answer);
         break;
     case ADMIN_CHANGE:
         answer_change(route, facts, answer);

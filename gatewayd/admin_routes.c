@@ -74,6 +74,9 @@ static void route_query(struct str query, struct admin_route *route)
         if (!read_query(query, STR("n"), value, sizeof value) || !str_to_u64(str_of(value), &route->count) ||
             route->count > ADMIN_EVENTS_MAX)
             bad(route, "n: how many events, from 0 to 1000, is all that can be asked here");
+    } else if (route->what == ADMIN_HISTORY) {
+        if (!read_query(query, STR("since"), value, sizeof value) || !str_to_u64(str_of(value), &route->since_ms))
+            bad(route, "since: ms since 1970, like the times in the answer, is all that can be asked here");
     } else if (route->what == ADMIN_CHANGE && route->change == CHANGE_BREAKER_OPEN) {
         if (!read_query(query, STR("for"), value, sizeof value) || !times_parse(str_of(value), &route->hold_ms))
             bad(route, "for: a time from 1ms to 365d, like 10m or 2h, is all that can be asked here");

@@ -30,6 +30,7 @@ struct admin_route {
     enum change_kind change;
     uint64_t hold_ms;                /* ?for= of a breaker's open; 0: for ever */
     uint64_t count;                  /* ?n= of the events */
+    uint64_t since_ms;               /* ?since= of the history, since 1970; 0: all of it */
     char name[2 * GWS_NAME_MAX + 2]; /* endpoint, endpoint/model or account, decoded */
     const char *allow;               /* of ADMIN_NOT_ALLOWED: what the path takes */
     const char *why;                 /* of ADMIN_BAD */

@@ -124,19 +124,31 @@ static size_t oldest(const struct admin_samples *samples)
     return samples->taken > ADMIN_SAMPLES ? samples->taken - ADMIN_SAMPLES : 0;
 }
 
+/* The first that is to be told. */
+static size_t first_since(const struct admin_samples *samples, uint64_t since_ms)
+{
+    size_t first = oldest(samples), n = samples->taken;
+    if (n == 0 || samples->times[slot_now(samples)] < since_ms)
+        return first;
+    while (n > first && samples->times[(n - 1) % ADMIN_SAMPLES] > since_ms)
+        n--;
+    return n;
+}
+
 static int add_column(struct buf *out, const struct admin_samples *samples, const struct admin_series *series,
-                      const char *lead, enum column column)
+                      size_t first, const char *lead, enum column column)
 {
     int rc = buf_add_str(out, str_of(lead));
-    for (size_t n = oldest(samples); rc == 0 && n < samples->taken; n++) {
-        rc = n > oldest(samples) ? buf_add_str(out, STR(",")) : 0;
+    for (size_t n = first; rc == 0 && n < samples->taken; n++) {
+        rc = n > first ? buf_add_str(out, STR(",")) : 0;
         if (rc == 0)
             rc = add_value(out, &series->points[n % ADMIN_SAMPLES], column);
     }
     return rc;
 }
 
-static int add_series(struct buf *out, const struct admin_samples *samples, const struct admin_series *series)
+static int add_series(struct buf *out, const struct admin_samples *samples, const struct admin_series *series,
+                      size_t first)
 {
     static const char *const leads[] = {[RPS] = "\",\"rps\":[", [ERROR_RATE] = "],\"error_rate\":[",
                                         [P50] = "],\"first_token_ms\":{\"p50\":[", [P99] = "],\"p99\":[",
@@ -145,22 +157,23 @@ static int add_series(struct buf *out, const struct admin_samples *samples, cons
     if (rc == 0)
         rc = buf_add_json(out, str_of(series->name));
     for (enum column column = RPS; rc == 0 && column <= STATE; column++)
-        rc = add_column(out, samples, series, leads[column], column);
+        rc = add_column(out, samples, series, first, leads[column], column);
     return rc ? rc : buf_add_str(out, STR("]}"));
 }
 
-int admin_samples_json(const struct admin_samples *samples, struct buf *out)
+int admin_samples_json(const struct admin_samples *samples, uint64_t since_ms, struct buf *out)
 {
+    size_t first = first_since(samples, since_ms);
     int rc = buf_addf(out, "{\"interval_ms\":%d,\"times\":[", ADMIN_SAMPLE_MS);
-    for (size_t n = oldest(samples); rc == 0 && n < samples->taken; n++)
-        rc = buf_addf(out, "%s%llu", n > oldest(samples) ? "," : "",
+    for (size_t n = first; rc == 0 && n < samples->taken; n++)
+        rc = buf_addf(out, "%s%llu", n > first ? "," : "",
                       (unsigned long long)samples->times[n % ADMIN_SAMPLES]);
     if (rc == 0)
         rc = buf_add_str(out, STR("],\"endpoints\":["));
     for (size_t i = 0; rc == 0 && i < samples->count; i++) {
         rc = i > 0 ? buf_add_str(out, STR(",")) : 0;
         if (rc == 0)
-            rc = add_series(out, samples, samples->list[i]);
+            rc = add_series(out, samples, samples->list[i], first);
     }
     return rc ? rc : buf_add_str(out, STR("]}\n"));
 }

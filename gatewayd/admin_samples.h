@@ -50,8 +50,9 @@ void admin_samples_end(struct admin_samples *samples);
 void admin_samples_take(struct admin_samples *samples, const struct overview *overview, uint64_t real_ms);
 
 /* {"interval_ms","times":[ms since 1970],"endpoints":[{"name","rps":[],"error_rate":[],"first_token_ms":{"p50":[],
- * "p99":[]},"state":[]}]}: columns, oldest first, null where nothing is known. 0 or -ENOMEM. */
-int admin_samples_json(const struct admin_samples *samples, struct buf *out);
+ * "p99":[]},"state":[]}]}: columns, oldest first, null where nothing is known. Only the samples after `since_ms`, real
+ * time; all of them when none is as late as that, for then the clock was set back. 0 or -ENOMEM. */
+int admin_samples_json(const struct admin_samples *samples, uint64_t since_ms, struct buf *out);
 void admin_samples_fini(struct admin_samples *samples);
 
 #endif

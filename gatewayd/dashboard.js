@@ -66,12 +66,13 @@ async function quietly(path, use) {
   }
 }
 
-/* The gateway takes a sample every ten seconds. An hour of many endpoints is a large document, so it is fetched less
- * often the more there are. */
+/* The gateway takes a sample every ten seconds. Many endpoints have many lines, so they are drawn less often the more
+ * there are. An hour of them is a large document: only what is new is fetched. */
 function loadHour() {
   page.hourAt = performance.now() + Math.max(10000, rows.size * 250);
-  quietly("api/history", (document) => {
-    hour.load(document);
+  const since = hour.last;
+  quietly("api/history" + (since ? "?since=" + since : ""), (document) => {
+    hour.load(document, since);
     showHour();
   });
 }

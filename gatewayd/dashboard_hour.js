@@ -26,14 +26,37 @@ class Hour {
     return Math.min(HOUR, Math.max(HOUR / 12, this.all.length ? this.now() - this.all[0].time : HOUR));
   }
 
-  load({ interval_ms: interval, times, endpoints }) {
-    this.interval = interval;
-    this.ahead = (times.length ? times[times.length - 1] : Date.now()) - performance.now();
-    this.names = new Map(endpoints.map((each) => [each.name, times.map((time, index) => ({
-      time, rps: real(each.rps[index]), error_rate: real(each.error_rate[index]),
+  /* The newest that is known: the next document needs to hold only what is later. */
+  get last() {
+    return this.all.length ? this.all[this.all.length - 1].time : 0;
+  }
+
+  /* What a document adds to what is known until `since`. One that begins earlier than that holds all there is. */
+  load({ interval_ms: interval, times, endpoints }, since) {
+    if (times.length === 0 && since) return;
+    if (!(times[0] > since && since)) Object.assign(this, { all: [], names: new Map() });
+    const fresh = times.map((_, index) => index).filter((index) => times[index] > this.last);
+    const points = (each) => fresh.map((index) => ({
+      time: times[index], rps: real(each.rps[index]), error_rate: real(each.error_rate[index]),
       p50: real(each.first_token_ms.p50[index]), p99: real(each.first_token_ms.p99[index]), state: each.state[index],
-    }))]));
-    this.all = times.map((time, index) => Hour.together(time, [...this.names.values()].map((points) => points[index])));
+    }));
+    const columns = endpoints.map((each) => ({ name: each.name, points: points(each) }));
+    for (const column of columns) this.names.set(column.name, this.of(column.name).concat(column.points));
+    this.all.push(...fresh.map((index, at) => Hour.together(times[index], columns.map((each) => each.points[at]))));
+    this.interval = interval;
+    this.ahead = (this.last || Date.now()) - performance.now();
+    this.forget();
+  }
+
+  /* What is older than an hour, and who has nothing younger. */
+  forget() {
+    const young = (point) => point.time > this.last - HOUR;
+    this.all = this.all.filter(young);
+    for (const [name, points] of this.names) {
+      const kept = points.filter(young);
+      if (kept.length) this.names.set(name, kept);
+      else this.names.delete(name);
+    }
   }
 
   /* What all endpoints did at one moment; null is what none of them knows. */

@@ -281,14 +281,15 @@ class Liar:
     def __init__(self, status, events=()):
         self.status, self.events = status, list(events)
         self.slowness = 0  # seconds before a stream begins; one that began otherwise ends
+        self.hour = []  # (ms since 1970, requests a second) of the only endpoint, a
         self.refuses = False  # documents without a token; the stream goes on
         liar = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                path = self.path.split("?")[0]
+                path, _, query = self.path.partition("?")
                 answers = {"/api/events": {"events": liar.events}, "/api/workers": {"workers": []},
-                           "/api/history": {"interval_ms": 10000, "times": [], "endpoints": []}}
+                           "/api/history": liar.history(int(query.partition("since=")[2] or 0))}
                 if liar.refuses and path.startswith("/api/"):
                     return self.send_error(401)
                 if path == "/api/stream":
@@ -328,6 +329,13 @@ class Liar:
         self.server.daemon_threads = True
         self.url = "http://127.0.0.1:%d/" % self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def history(self, since):
+        points = [point for point in self.hour if point[0] > since]
+        none = [None] * len(points)
+        return {"interval_ms": 10000, "times": [at for at, _ in points],
+                "endpoints": [{"name": "a", "rps": [rps for _, rps in points], "error_rate": none,
+                               "first_token_ms": {"p50": none, "p99": none}, "state": ["healthy"] * len(points)}]}
 
     def __enter__(self):
         return self
@@ -378,6 +386,26 @@ def test_a_token_is_typed_in_peace(t):
         liar.refuses = False
         page.press("Enter")
         page.wait("document.querySelector('#link').innerText.trim() === 'live'", "it is live again")
+
+
+def test_the_hour_is_fetched_once(t):
+    """What is known of it stays, and only what is later is asked for; a clock that was set back begins it anew."""
+    chart = "document.querySelector('#charts figure').ariaLabel"
+    with Liar(document([told("a")])) as liar:
+        now = int(time.time() * 1000)
+        liar.hour = [(now - 3590000, 7), (now - 20000, 5), (now - 10000, 4)]
+        with dashboard(t, liar.url, 1, token=None) as page:
+            page.wait(chart + "?.includes('now 4.00, at most 7.00')", "the hour is drawn")
+            # The oldest is more than an hour old now, and the gateway was replaced: it knows nothing of before.
+            liar.hour = [(now + 10000, 3)]
+            pass_time(page, 20)
+            page.wait(chart + ".includes('now 3.00, at most 5.00')", "what is new is drawn beside what was known")
+            asked = [url for url in page.requests if "/api/history" in url]
+            equal(asked[:2], [liar.url + "api/history", liar.url + "api/history?since=%d" % (now - 10000)], "asked for")
+            liar.history = lambda since: Liar.history(liar, 0)
+            liar.hour = [(now - 500000, 2)]
+            pass_time(page, 20)
+            page.wait(chart + ".includes('now 2.00, at most 2.00')", "it begins anew")
 
 
 EVIL = ["<img src=x onerror=alert(1)>", "<script>document.title='owned'</script>", "\"><svg onload=alert(1)>",

@@ -48,6 +48,9 @@ static void finds_what_to_show(void **state)
         {"GET /api/status/", ADMIN_UNKNOWN, ADMIN_NEED_TOKEN},
         {"GET /api/workers", ADMIN_WORKERS, ADMIN_NEED_TOKEN},
         {"GET /api/history", ADMIN_HISTORY, ADMIN_NEED_TOKEN},
+        {"GET /api/history?since=1700000000000", ADMIN_HISTORY, ADMIN_NEED_TOKEN},
+        {"GET /api/history?since=yesterday", ADMIN_BAD, ADMIN_NEED_TOKEN},
+        {"GET /api/history?n=1", ADMIN_BAD, ADMIN_NEED_TOKEN},
         {"GET /api/stream", ADMIN_STREAM, ADMIN_NEED_TOKEN},
         {"GET /api/events", ADMIN_EVENTS, ADMIN_NEED_TOKEN},
         {"GET /api/events?n=1001", ADMIN_BAD, ADMIN_NEED_TOKEN},
@@ -72,6 +75,7 @@ static void finds_what_to_show(void **state)
     }
     assert_int_equal(routed("GET /api/events").count, 100);
     assert_int_equal(routed("GET /api/events?n=7").count, 7);
+    assert_int_equal(routed("GET /api/history?since=1700000000000").since_ms, 1700000000000);
     assert_string_equal(routed("PUT /metrics").allow, "GET, HEAD");
     assert_string_equal(routed("GET /api/endpoint/a/drain").allow, "POST");
     assert_non_null(memmem(routed("GET /").page->text.at, routed("GET /").page->text.len, "dashboard.js", 12));
@@ -307,13 +311,13 @@ static void samples_as_json(void **state)
     struct buf out = {0};
 
     (void)state;
-    assert_int_equal(admin_samples_json(&samples, &out), 0);
+    assert_int_equal(admin_samples_json(&samples, 0, &out), 0);
     assert_string_equal((buf_add(&out, "", 1), buf_at(&out)),
                         "{\"interval_ms\":10000,\"times\":[],\"endpoints\":[]}\n");
     buf_clear(&out);
     sample(&samples, 1000000, "a\"b", &first);
     sample(&samples, 1010000, "a\"b", &second);
-    assert_int_equal(admin_samples_json(&samples, &out), 0);
+    assert_int_equal(admin_samples_json(&samples, 0, &out), 0);
     buf_add(&out, "", 1);
     const char *text = buf_at(&out);
     assert_non_null(strstr(text, "\"times\":[1000000,1010000]"));
@@ -324,10 +328,48 @@ static void samples_as_json(void **state)
     for (int i = 0; i < ADMIN_SAMPLES; i++)
         sample(&samples, 2000000 + (uint64_t)i * 10000, "a\"b", &second);
     buf_clear(&out);
-    assert_int_equal(admin_samples_json(&samples, &out), 0);
+    assert_int_equal(admin_samples_json(&samples, 0, &out), 0);
     buf_add(&out, "", 1);
     assert_non_null(strstr(buf_at(&out), "\"times\":[2000000,2010000,"));
     buf_fini(&out);
+    admin_samples_fini(&samples);
+}
+
+static void assert_times(const struct admin_samples *samples, uint64_t since_ms, const char *times)
+{
+    struct buf out = {0};
+    char want[128];
+    assert_int_equal(admin_samples_json(samples, since_ms, &out), 0);
+    buf_add(&out, "", 1);
+    snprintf(want, sizeof want, "{\"interval_ms\":10000,\"times\":[%s],", times);
+    if (strncmp(buf_at(&out), want, strlen(want)) != 0)
+        fail_msg("since %llu: %s", (unsigned long long)since_ms, buf_at(&out));
+    buf_fini(&out);
+}
+
+static void samples_since_a_moment(void **state)
+{
+    struct admin_samples samples = {0};
+    struct admin_reading first = reading(0, 0);
+    struct buf out = {0};
+
+    (void)state;
+    assert_times(&samples, 5, "");
+    for (int i = 0; i < 3; i++)
+        sample(&samples, 1000 + (uint64_t)i * 10, "a", &first);
+    assert_times(&samples, 0, "1000,1010,1020");
+    assert_times(&samples, 1009, "1010,1020");
+    assert_times(&samples, 1010, "1020");
+    assert_times(&samples, 1020, "");
+    assert_int_equal(admin_samples_json(&samples, 1010, &out), 0);
+    buf_add(&out, "", 1);
+    assert_non_null(strstr(buf_at(&out), "\"rps\":[0],\"error_rate\":[null],"));
+    assert_non_null(strstr(buf_at(&out), "\"state\":[\"degraded\"]}]}\n"));
+    buf_fini(&out);
+    /* The clock was set back: nobody who asks for what is later may wait for an hour. */
+    assert_times(&samples, 5000, "1000,1010,1020");
+    sample(&samples, 500, "a", &first);
+    assert_times(&samples, 1020, "1000,1010,1020,500");
     admin_samples_fini(&samples);
 }
 
@@ -343,6 +385,7 @@ int main(void)
         cmocka_unit_test(samples_are_differences),
         cmocka_unit_test(samples_are_bounded),
         cmocka_unit_test(samples_as_json),
+        cmocka_unit_test(samples_since_a_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

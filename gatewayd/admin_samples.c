@@ -46,12 +46,12 @@ static float ms_of(const struct gws_latency_counts *counts, uint32_t share)
     return counts->count > 0 ? (float)gws_latency_quantile(counts, share) / 1000 : -1;
 }
 
-/* What happened between two readings that lie so long apart. */
-static struct admin_point difference(const struct admin_reading *now, const struct admin_reading *before, uint64_t ms)
+/* What happened between two readings that lie so long apart; nothing is known when the clock was set back meanwhile. */
+static struct admin_point difference(const struct admin_reading *now, const struct admin_reading *before, int64_t ms)
 {
     struct admin_point point = no_point;
     struct gws_latency_counts first = now->first;
-    if (ms == 0 || now->tried < before->tried || now->errors < before->errors)
+    if (ms <= 0 || now->tried < before->tried || now->errors < before->errors)
         return point;
     uint64_t tried = now->tried - before->tried, errors = now->errors - before->errors;
     gws_latency_since(&first, &before->first);
@@ -72,7 +72,7 @@ void admin_samples_add(struct admin_samples *samples, const char *name, const st
     struct admin_point *point = &series->points[at];
     *point = no_point;
     if (series->known)
-        *point = difference(reading, &series->last, samples->times[at] - samples->times[before]);
+        *point = difference(reading, &series->last, (int64_t)(samples->times[at] - samples->times[before]));
     point->state = (int8_t)reading->state;
     series->last = *reading;
     series->known = series->seen = true;

@@ -279,6 +279,11 @@ static void samples_are_differences(void **state)
     /* Counters that went back are another endpoint's. */
     sample(&samples, 1050000, "a", &first);
     assert_true(last_point(&samples, 0)->rps < 0);
+    /* A clock that was set back says nothing of how much time has passed. */
+    sample(&samples, 1040000, "a", &second);
+    assert_true(last_point(&samples, 0)->rps < 0);
+    sample(&samples, 1050000, "a", &second);
+    assert_true(last_point(&samples, 0)->rps == 0.0F);
     admin_samples_fini(&samples);
     admin_samples_fini(&samples);
 }

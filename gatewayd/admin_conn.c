@@ -185,6 +185,13 @@ static enum admin_verdict admit(const struct admin_conn *c, const struct http_re
     return admin_guard(request, &rules, need);
 }
 
+/* What a stranger gets as well: to have been let in for it says nothing of who asks. */
+static bool is_for_all(const struct admin_conn *c, enum admin_need need)
+{
+    bool open = c->admin->process->plan->conf->admin.open_metrics && !c->is_unix;
+    return need == ADMIN_NEED_NOTHING || (need == ADMIN_NEED_METRICS && open);
+}
+
 static bool takes_stream(struct admin_conn *c, const struct http_request *request, struct admin_answer *answer)
 {
     if (str_eq(request->method, STR("HEAD"))) {
@@ -207,7 +214,7 @@ static void respond(struct admin_conn *c, const struct http_request *request)
     enum admin_verdict verdict = admit(c, request, route.need);
     admin_conn_front(c);
     c->served = true;
-    c->trusted = verdict == ADMIN_ADMITTED && route.need != ADMIN_NEED_NOTHING;
+    c->trusted = verdict == ADMIN_ADMITTED && !is_for_all(c, route.need);
     if (verdict != ADMIN_ADMITTED) {
         admin_answer_refuse(verdict, &answer);
         if (verdict == ADMIN_WRONG_TOKEN)

@@ -39,7 +39,7 @@ struct admin_conn {
     enum admin_state state;
     bool is_unix;
     bool served;  /* it has asked before */
-    bool trusted; /* its last request was for more than the page, and was let in */
+    bool trusted; /* its last request was for what not everybody gets, and was let in */
     uint32_t who;
     struct buf in;
     size_t seen; /* bytes of the head already looked at */

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -316,6 +317,25 @@ def test_stalled_clients_hold_nobody_up(t):
     equal(gw.steward()["pid"], pid, "the steward's pid")
     for conn in stalled:
         conn.close()
+
+
+def test_nobody_without_a_token_keeps_others_out(t):
+    """Metrics may be open to everyone; who does not read them makes room like everyone."""
+    sim = t.sim("a")
+    gw = start(t, [endpoint("endpoint-%02d" % number, sim) for number in range(60)], {"open_metrics": True})
+    stalled = []
+    for _ in range(256):  # as many as are held at a time
+        peer = socket.socket()
+        peer.settimeout(10)
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 536)  # or the kernel takes a whole answer for the wire
+        peer.connect(tcp(gw))
+        peer.sendall(request("GET", "/metrics", [LOCAL]))
+        stalled.append(peer)
+    assert stalled[-1].recv(1), "the last of them is being answered"
+    good(ask(tcp(gw), "/api/status", headers=[BEARER]))
+    for peer in stalled:
+        peer.close()
 
 
 def test_too_many_streams(t):

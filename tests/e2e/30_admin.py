@@ -257,8 +257,8 @@ def test_stream_tells_the_status_every_second(t):
     gw.order("drain", "a")
     wait_until(lambda: row(json.loads(call.response.events[-1]), "a")["state"] == "drained", 5, "the stream tells it")
     call.wait_events(seen + 2, 10)
-    times = [at for at, _ in call.response.pieces[1:]]
-    assert all(0.5 < b - a < 3 for a, b in zip(times, times[1:])), "times of the events: %s" % times
+    times = [at for at, _ in call.response.pieces[1:]]  # one may be read late, and the next then soon after it
+    assert 0.6 < (times[-1] - times[0]) / (len(times) - 1) < 2, "times of the events: %s" % times
     call.conn.abort()
 
 

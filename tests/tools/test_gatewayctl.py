@@ -4,16 +4,21 @@
 usage: test_gatewayctl.py GATEWAYCTL MAKE_REGION [NAME...]      (NAME: only these tests)
 """
 
+import fcntl
 import http.server
 import json
 import os
 import pathlib
+import pty
 import re
+import select
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 
@@ -714,22 +719,99 @@ def test_completion_knows_the_names(r):
     equal(completed(r, "explain", "", file=file + ".none"), [], "without a configuration")
 
 
+# What is told to each shell before it is typed at: to complete, and at Ctrl-X to write the line down and empty it.
+SHELLS = {
+    "bash": (["bash", "--norc", "--noprofile", "-i"], """
+        source /usr/share/bash-completion/bash_completion; source %(folder)s/gatewayctl.bash
+        note() { printf '%%s\\n' "$READLINE_LINE" >> lines; READLINE_LINE=; READLINE_POINT=0; }
+        bind -x '"\\C-x": note'; touch ready"""),
+    "zsh": (["zsh", "-f", "-i"], """
+        fpath=(%(folder)s $fpath); autoload -Uz compinit; compinit -u -D
+        note() { print -r -- "$BUFFER" >> lines; BUFFER=; }
+        KEYTIMEOUT=1; zle -N note; bindkey '^X' note; touch ready"""),
+    "fish": (["fish", "--no-config", "-i"], """
+        source %(folder)s/gatewayctl.fish
+        function note; commandline >> lines; commandline ""; end
+        bind \\cx note; touch ready"""),
+}
+
+
+def typed_at(shell, r, lines):
+    """What the lines have become in a shell on a terminal, when Tab was pressed at their ends."""
+    command, script = SHELLS[shell]
+    assert shutil.which(shell), "%s is missing: tools/packages test" % shell
+    with open(os.path.join(r.folder, "setup"), "w") as file:
+        file.write(script % {"folder": os.path.join(ROOT, "tools", "completions")})
+    noted, ready = pathlib.Path(r.folder, "lines"), pathlib.Path(r.folder, "ready")
+    for path in (noted, ready):
+        path.unlink(missing_ok=True)
+    env = dict(ENVIRONMENT, GATEWAYD_STATE=r.path, TERM="xterm", HOME=r.folder, LC_ALL="C.UTF-8",
+               PATH=os.path.dirname(GATEWAYCTL) + ":" + ENVIRONMENT["PATH"])
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(r.folder)
+        os.execvpe(command[0], command, env)
+    screen = []
+
+    def read():
+        while select.select([terminal], [], [], 0)[0]:
+            try:
+                screen.append(os.read(terminal, 65536))
+            except OSError:  # it has ended
+                break
+
+    def wait(true, what):
+        def look():
+            read()
+            return true()
+        try:
+            wait_until(look, 20, what)
+        except AssertionError as error:
+            raise AssertionError("%s; on its screen: %r" % (error, b"".join(screen))) from None
+
+    try:
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+        os.write(terminal, b"source ./setup\r")
+        wait(ready.exists, "%s is set up" % shell)
+        for i, line in enumerate(lines):
+            os.write(terminal, line.encode() + b"\t\x18")
+            wait(lambda: noted.exists() and noted.read_text().count("\n") > i, "%s completes %r" % (shell, line))
+        return noted.read_text().splitlines()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+
+
 def test_completion_in_the_shells(r):
     r.make()
-    folder = os.path.join(ROOT, "tools", "completions")
+    write_config(r)
+    cases = (("gatewayctl brea", "gatewayctl breaker "), ("gatewayctl breaker res", "gatewayctl breaker reset "),
+             ("gatewayctl breaker reset sp", "gatewayctl breaker reset spare "),
+             ("gatewayctl cooldown clear relay/", "gatewayctl cooldown clear relay/\\* "),
+             ("gatewayctl breaker show us-east/deep", "gatewayctl breaker show us-east/deepseek/v3 "),
+             ("gatewayctl limits reset endpoint/", "gatewayctl limits reset endpoint/us-east/rpm "),
+             ("gatewayctl -c gw.yaml explain lat", "gatewayctl -c gw.yaml explain latest "),
+             ("gatewayctl status --ch", "gatewayctl status --check "),
+             ("gatewayctl check gw.", "gatewayctl check gw.yaml "), ("gatewayctl drain no", "gatewayctl drain no"))
+    for shell in SHELLS:
+        equal(typed_at(shell, r, [line for line, _ in cases]), [line for _, line in cases], shell)
+    # What stands in quotes is meant without them.
+    equal(typed_at("zsh", r, ["gatewayctl drain 'us-e"]), ["gatewayctl drain 'us-east' "], "quotes")
+
+
+def test_completion_without_bash_completion(r):
+    r.make()
+    write_config(r)
     script = """
-        source %s/gatewayctl.bash
+        source %s/tools/completions/gatewayctl.bash
         ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _gatewayctl; echo "${COMPREPLY[*]}"; }
         ask "$G" brea; ask "$G" breaker reset s; ask "$G" cooldown clear relay/; ask "$G" check gw.
-        complete -p gatewayctl""" % folder
-    write_config(r)
+        complete -p gatewayctl""" % ROOT
     done = subprocess.run(["bash", "--norc", "-c", script], env=dict(ENVIRONMENT, G=GATEWAYCTL, GATEWAYD_STATE=r.path),
                           cwd=r.folder, capture_output=True, text=True, check=True)
     equal(done.stdout.splitlines(), ["breaker", "sgp spare", "relay/\\*", "gw.yaml",
                                      "complete -F _gatewayctl gatewayctl"], "bash: %s" % done.stderr)
-    for shell, name in (("zsh", "_gatewayctl"), ("fish", "gatewayctl.fish")):
-        if shutil.which(shell):
-            subprocess.run([shell, "-n", os.path.join(folder, name)], check=True)
 
 
 # Events.

@@ -893,6 +893,14 @@ def test_follow_ends_with_its_reader(r):
     equal(follower.process.wait(5), 0, "exit status")
     equal(follower.process.stderr.read(), "", "stderr")
     follower.process.stderr.close()
+    # Who has left before it began is no news either; a full disk is, with its name.
+    ours, theirs = os.pipe()
+    os.close(ours)
+    result = r("events", "--follow", stdout=theirs, timeout=5)
+    os.close(theirs)
+    equal((result.code, result.err), (1, ""), "nobody reads")
+    with open("/dev/full", "w") as full:
+        bad(r("events", "--follow", stdout=full, timeout=5), 1, "No space left")
 
 
 # The daemon.

@@ -64,19 +64,24 @@ void out_json_line(json_t *document)
     print_json(document, JSON_COMPACT);
 }
 
+/* Why the first flush that failed did; what it could not write is gone, and the last one has nothing to fail with. */
+static int flush_error;
+
 bool out_flush(void)
 {
-    return fflush(stdout) == 0 && !ferror(stdout);
+    if (fflush(stdout) != 0 && flush_error == 0)
+        flush_error = errno;
+    return !ferror(stdout);
 }
 
 int out_finish(int status)
 {
-    errno = 0;
     bool bad = ferror(stdout) != 0;
-    int error = 0;
+    int error = flush_error;
+    errno = 0;
     if (fflush(stdout) != 0 || fclose(stdout) != 0) {
         bad = true;
-        error = errno;
+        error = error ? error : errno;
     }
     if (!bad)
         return status;

@@ -115,7 +115,7 @@ def test_it_shows_what_is_the_matter(t):
     with Terminal(t) as term, Hammer(gw):
         term.top(gw)
         term.shows("^ gatewayctl top  serving: 1 of 3 endpoints can be tried",
-                   "^NAME +STATE +REQ/S ERR % BUSY/MAX TTFT p50/p99 WHY$",
+                   "^NAME +STATE +REQ/S ERR %  BUSY/MAX TTFT p50/p99 WHY$",
                    r"^alpha +healthy +\d+\.\d +0\.0 +\d+/1000 +\d+ms/\d+ms -$",
                    r"^bravo +cooling .* [45]m\d+s, rate limited", r"^charlie +open .* [45]m\d+s, 3 failures in",
                    r"^alpha  healthy, 1 model, last good 0s ago",

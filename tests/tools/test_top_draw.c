@@ -108,10 +108,10 @@ static void list_at_80_by_24(void **state)
            "workers 4  in flight 2  parked 0  rescued 0  not rescued 0  retries 0\n"
            "req/s 130.0   errors 4.6%   first token 152ms/152ms                            #\n"
            "3 endpoints, by name\n"
-           "NAME      STATE        REQ/S ERR % BUSY/MAX TTFT p50/p99 WHY\n"
-           "eu-west   open           5.0   100     0/20            - 4.9s, 5 failures in a ~\n"
-           "singapore cooling        0.0     -     0/20            - 17.7s, rate limited\n"
-           "us-east   healthy      125.0   0.8     2/20  152ms/152ms -\n"
+           "NAME      STATE        REQ/S ERR %  BUSY/MAX TTFT p50/p99 WHY\n"
+           "eu-west   open           5.0   100      0/20            - 4.9s, 5 failures in a~\n"
+           "singapore cooling        0.0     -      0/20            - 17.7s, rate limited\n"
+           "us-east   healthy      125.0   0.8      2/20  152ms/152ms -\n"
            "\n"
            "eu-west  open 4.9s, 5 failures in a row, 1 model, last good never\n"
            "requests/s                                                         #  peak 5.0\n"
@@ -177,20 +177,51 @@ static void list_at_200_columns(void **state)
            "req/s 130.0   errors 4.6%   first token 152ms/152ms                                                 "
              "            █\n"
            "3 endpoints, by name\n"
-           "NAME       STATE         REQ/S  REQ/S, 32s                        ERR %  BUSY/MAX  TTFT p50/p99  TTF"
-             "T, 32s                         BREAKER         LAST OK  WHY\n"
-           "eu-west    open            5.0                                 █    100      0/20             -     "
-             "                               closed            never  4.9s, 5 failures in a row\n"
-           "singapore  cooling         0.0                                 ▁      -      0/20             -     "
-             "                               closed            never  17.7s, rate limited\n"
-           "us-east    healthy       125.0                                 █    0.8      2/20   152ms/152ms     "
-             "                            █  closed            never  -\n"
+           "NAME       STATE         REQ/S  REQ/S, 30s                      ERR %   BUSY/MAX  TTFT p50/p99  TTFT"
+             ", 30s                       BREAKER           LAST OK  WHY\n"
+           "eu-west    open            5.0                               █    100       0/20             -      "
+             "                            closed              never  4.9s, 5 failures in a row\n"
+           "singapore  cooling         0.0                               ▁      -       0/20             -      "
+             "                            closed              never  17.7s, rate limited\n"
+           "us-east    healthy       125.0                               █    0.8       2/20   152ms/152ms      "
+             "                         █  closed              never  -\n"
            "\n"
            "\n"
            "\n"
            "q quit  ? help  enter details  e events  / filter  s sort  r reset  d drain  c clear  o open  f clos"
              "e  a auto\n");
     screen_fini(&screen);
+    top_model_fini(&model);
+}
+
+/* A full bulkhead of the default size, and the longest time that is shown. */
+static void what_a_column_holds_is_not_cut(void **state)
+{
+    (void)state;
+    struct top_model model;
+    struct top_view view;
+    struct screen screen;
+    fill(&model, &view);
+    struct overview *overview = &model.reading.overview;
+    overview->now = UINT64_C(99) * 86400000 + 23 * 3600000;
+    overview->endpoints[0].in_flight = overview->endpoints[0].limit = 1000;
+    overview->endpoints[0].last_ok = 1;
+    support_event(&model.reading, "upgrade_refused", "-", NULL, NULL, "-");
+    const struct {
+        int width;
+        const char *parts[3];
+    } sizes[] = {{80, {" 1000/1000 "}}, {200, {" 1000/1000 ", " 99d23h ago ", " upgrade_refused "}}};
+    for (size_t i = 0; i < 2; i++) {
+        screen_init(&screen, sizes[i].width, 24, false);
+        top_draw(&screen, &model, &view);
+        char *got = rows_of(&screen, 0, 24);
+        for (size_t part = 0; part < 3 && sizes[i].parts[part]; part++)
+            assert_non_null(strstr(got, sizes[i].parts[part]));
+        if (i == 1)
+            assert_int_equal(screen_cell(&screen, 14, 68)->paint & SCREEN_COLOR, SCREEN_RED);
+        free(got);
+        screen_fini(&screen);
+    }
     top_model_fini(&model);
 }
 
@@ -341,7 +372,7 @@ static void an_empty_region_says_so(void **state)
     looks(&screen,
            " gatewayctl top  THE REGION'S FILE IS GONE; this is what it said           12:00:00 UTC, every 1.5s\n"
            "workers 4  in flight 0  parked 0  rescued 0  not rescued 0  retries 0  generation 2  master 4711\n"
-           "NAME      STATE         REQ/S  ERR %  BUSY/MAX  TTFT p50/p99  WHY\n"
+           "NAME      STATE         REQ/S  ERR %   BUSY/MAX  TTFT p50/p99  WHY\n"
            "no endpoints: the region holds no names yet; start gatewayd\n"
            "\n"
            "\n"
@@ -364,6 +395,7 @@ int main(void)
         cmocka_unit_test(list_at_80_by_24),
         cmocka_unit_test(list_at_40_by_10),
         cmocka_unit_test(list_at_200_columns),
+        cmocka_unit_test(what_a_column_holds_is_not_cut),
         cmocka_unit_test(details_at_80_by_24),
         cmocka_unit_test(a_question_and_a_message_stand_in_the_last_line),
         cmocka_unit_test(two_hundred_endpoints_scroll),

@@ -67,7 +67,7 @@ static struct list_plan plan_columns(int width, int name)
     left = add(&plan, LIST_STATE, width < 60 ? 9 : 11, left);
     left = add(&plan, LIST_RATE, 6, left);
     left = add(&plan, LIST_ERRORS, 5, left);
-    left = add(&plan, LIST_BUSY, 8, left);
+    left = add(&plan, LIST_BUSY, width < 60 ? 8 : 9, left); /* 1000/1000 */
     left = add(&plan, LIST_FIRST, 12, left);
     left = add(&plan, LIST_WHY, at_most(WHY, left - plan.gap < WHY_LEAST ? WHY_LEAST : left - plan.gap), left);
     if (plan.widths[LIST_WHY] < WHY)
@@ -75,7 +75,7 @@ static struct list_plan plan_columns(int width, int name)
     static const struct {
         enum list_column column;
         int width;
-    } luxuries[] = {{LIST_RATES, BARS}, {LIST_FIRSTS, BARS}, {LIST_BREAKER, 13}, {LIST_LAST_OK, 8}};
+    } luxuries[] = {{LIST_RATES, BARS}, {LIST_FIRSTS, BARS}, {LIST_BREAKER, 13}, {LIST_LAST_OK, 10}};
     for (size_t i = 0; i < sizeof(luxuries) / sizeof(luxuries[0]); i++) {
         left = add(&plan, luxuries[i].column, luxuries[i].width, left);
         if (plan.widths[luxuries[i].column] == 0)

@@ -103,10 +103,11 @@ static unsigned paint_of_event(const struct top_event *event)
     static const struct {
         const char *word;
         unsigned paint;
-    } words[] = {{"worker_death", SCREEN_RED},  {"reload_failed", SCREEN_RED}, {"open", SCREEN_RED},
-                 {"forced_open", SCREEN_RED},   {"exhausted", SCREEN_RED},     {"cooling", SCREEN_YELLOW},
-                 {"half_open", SCREEN_YELLOW},  {"drained", SCREEN_YELLOW},    {"enabled", SCREEN_GREEN},
-                 {"not_cooling", SCREEN_GREEN}, {"closed", SCREEN_GREEN}};
+    } words[] = {{"worker_death", SCREEN_RED},    {"reload_failed", SCREEN_RED},  {"upgrade_failed", SCREEN_RED},
+                 {"upgrade_refused", SCREEN_RED}, {"open", SCREEN_RED},           {"forced_open", SCREEN_RED},
+                 {"exhausted", SCREEN_RED},       {"cooling", SCREEN_YELLOW},     {"half_open", SCREEN_YELLOW},
+                 {"drained", SCREEN_YELLOW},      {"enabled", SCREEN_GREEN},      {"not_cooling", SCREEN_GREEN},
+                 {"closed", SCREEN_GREEN}};
     const char *to = event->to ? event->to : event->kind;
     if (event->to && event->from && strcmp(event->to, event->from) == 0)
         return SCREEN_PLAIN;
@@ -120,7 +121,7 @@ static unsigned paint_of_event(const struct top_event *event)
 static void draw_event(struct screen *screen, int row, const struct top_event *event)
 {
     bool wide = screen->width >= 100, narrow = screen->width < 60;
-    int name = wide ? 28 : narrow ? 12 : 18, kind = wide ? 13 : 12, gap = wide ? 2 : 1;
+    int name = wide ? 28 : narrow ? 12 : 18, kind = wide ? 15 : 12, gap = wide ? 2 : 1;
     bool timed = strlen(event->time.text) > 11;
     int column = 8 + gap;
     screen_print(screen, row, 0, 8, SCREEN_DIM, "%.8s", timed ? event->time.text + 11 : "");

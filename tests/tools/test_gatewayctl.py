@@ -98,12 +98,16 @@ class Region:
     def cooling(self):
         return [row["name"] for row in self.json("cooldown", "list")["cooldowns"]]
 
-    def close(self):
+    def end(self):
         if self.master and self.master.poll() is None:
             self.master.send_signal(signal.SIGTERM)
             self.master.wait(10)
         if self.master:
             self.master.stdout.close()
+            self.master = None
+
+    def close(self):
+        self.end()
         shutil.rmtree(self.folder)
 
 
@@ -1319,6 +1323,78 @@ def test_help_and_version(r):
     equal(run("--help").out, out, "--help")
     assert re.fullmatch(r"gatewayctl \d+\.\d+\.\d+\n", run("--version").out)
     assert run("--version", "--json").json["version"]
+
+
+# Every form of every command, as `gatewayctl help` lists them. `top` wants a terminal, and a master that can be
+# upgraded is another program: tests/e2e/31_top.py and 32_upgrade.py have those.
+FORMS = {
+    "status": ["status"], "events": ["events"], "breaker list": ["breaker", "list"],
+    "breaker show": ["breaker", "show", "eu-west"],
+    "breaker reset": ["breaker", "reset", "us-east"], "breaker open": ["breaker", "open", "sgp", "--for", "10m"],
+    "breaker close": ["breaker", "close", "sgp"], "breaker auto": ["breaker", "auto", "sgp"],
+    "cooldown list": ["cooldown", "list"], "cooldown clear": ["cooldown", "clear", "relay"],
+    "explain": ["explain", "gpt-4.1"], "drain": ["drain", "us-east"], "enable": ["enable", "spare"],
+    "limits": ["limits"], "limits reset": ["limits", "reset", "us-east"], "try": ["try", "--endpoint", "good"],
+    "workers": ["workers"], "region check": ["region", "check"],
+    "region export": ["region", "export"], "region import": ["region", "import", "text"],
+    "check": ["check", "gw.yaml"], "reload": ["reload"], "stop": ["stop"], "help": ["help"]}
+
+
+def names_in(document):
+    if isinstance(document, dict):
+        return set(document).union(*map(names_in, document.values()))
+    return set().union(*map(names_in, document)) if isinstance(document, list) else set()
+
+
+def test_every_command_in_text_and_in_json(r):
+    """Its JSON has the names that its part of the man page has."""
+    listed = []
+    for row in run("help", "--json").json["commands"]:
+        optional = row["synopsis"].startswith("[")
+        verbs = set(re.findall(r"(?:^| \| )\[?([a-z]+)", row["synopsis"]))
+        listed += [row["name"]] * (optional or not verbs) + ["%s %s" % (row["name"], verb) for verb in verbs]
+    equal(sorted(set(listed) - {"top", "upgrade"}), sorted(FORMS), "forms of commands")
+
+    with open(os.path.join(ROOT, "docs", "gatewayctl.1"), encoding="utf-8") as file:
+        page = dict.fromkeys(form.split()[0] for form in FORMS)
+        for title, body in re.findall(r"^\.Ss ([^\n]*)\n(.*?)(?=^\.S[sh] )", file.read(), re.M | re.S):
+            page[title.split()[0]] = (page.get(title.split()[0]) or "") + body
+    page["drain"] = page["enable"]  # said once for both
+    provider = Provider()
+    seen = {}
+    try:
+        for form, words in FORMS.items():
+            for json_too in (False, True):
+                r.make("rated")
+                pathlib.Path(r.folder, "text").write_text(r.good("region", "export").out)
+                if form == "try":
+                    try_config(r, provider, ["good"])
+                else:
+                    write_config(r)
+                if form in ("reload", "stop"):
+                    r.live()
+                result = r("-c", "gw.yaml", *words, *(["--json"] if json_too else []), cwd=r.folder,
+                           env={"GATEWAYCTL_TEST_KEY": SECRET})
+                equal((result.code, result.err), (form == "explain", ""), "%s: %r" % (form, result))
+                if json_too:
+                    document = result.json
+                    if form == "breaker show":  # "as in events"
+                        for row in document["breakers"]:
+                            assert names_in(row.pop("events")) <= seen["events"], result
+                    seen.setdefault(form.split()[0], set()).update(names_in(document))
+                else:
+                    assert result.out and result.out[0] not in "{[", "text of %s: %r" % (form, result)
+                r.end()
+    finally:
+        provider.close()
+    seen["breaker"].add("events")
+    for command, names in seen.items():
+        told = set(re.findall(r'"(\w+)"', page[command]))
+        seldom = set(re.findall(r"\w+", " ".join(re.findall(r"^\.Ql (.*)", page[command], re.M))))
+        if command in ("region", "check"):  # of what is wrong, which others show
+            told -= {"section", "message", "line", "column"}
+        equal((sorted(told - names), sorted(names - told - seldom)), ([], []), "names of %s in the man page alone, and "
+              "in JSON alone" % command)
 
 
 def test_documented_names(r):  # the last but one: it knows what the others saw

@@ -199,6 +199,10 @@ def check_guide():
     for word in wanted:
         if word != "none" and not re.search(r"`%s`" % word, read("docs/operator.md")):
             yield "docs/operator.md does not have %s" % word
+    # What the last failure looked like is the first thing to look at; the example has all of it.
+    for label in re.findall(r'"  (\w[\w ]*?)  +', read("tools/gatewayctl/breaker_evidence.c")):
+        if not re.search(r"^      %s  " % label, read("docs/operator.md"), re.M):
+            yield "docs/operator.md: its example of breaker show has no %s" % label
 
 
 def main():

@@ -236,7 +236,9 @@ def test_a_living_gateway(r):
     equal((worker["in_flight"], worker["requests"], worker["generation"], worker["restarts"]), (2, 1, 1, 0), "worker")
     text = r.good("workers").out
     equal(text.split()[:4], ["SLOT", "PID", "ROLE", "STATE"], "heads")
-    assert re.search(r"%d +worker +live" % worker["pid"], text), text
+    assert re.search(r"%d +worker +live +1 " % worker["pid"], text), text
+    # A master has no generation to wait for: it outlives configurations.
+    assert re.search(r"%d +master +live +- " % r.master.pid, text), text
     assert "serving: 2 of 5 endpoints can be tried" in r.good("status").out
     os.kill(worker["pid"], signal.SIGKILL)
     # The master here only reaps at its end; the slot's lock tells at once.

@@ -28,7 +28,10 @@ static void print_table(const struct gws_region *region, uint64_t now)
         out_cell(&table, OUT_PLAIN, "%" PRId32, roster_pid(&info));
         out_cell(&table, OUT_PLAIN, "%s", roster_role(info.role));
         out_cell(&table, strcmp(state, "live") == 0 ? OUT_GREEN : OUT_YELLOW, "%s", state);
-        out_cell(&table, OUT_PLAIN, "%" PRIu64, info.config);
+        if (info.role == GWS_ROLE_MASTER) /* it outlives configurations */
+            out_cell(&table, OUT_PLAIN, "-");
+        else
+            out_cell(&table, OUT_PLAIN, "%" PRIu64, info.config);
         out_cell(&table, OUT_PLAIN, "%" PRIu64, info.in_flight);
         out_cell(&table, OUT_PLAIN, "%" PRIu64, info.connections);
         out_cell(&table, OUT_PLAIN, "%" PRIu64, info.requests);

@@ -204,7 +204,8 @@ def spawn(args, out, err, env=None):
 
 def run(args, timeout=20, env=None, stdin=None):
     """A program that ends by itself."""
-    environment = {**os.environ, **(env or {})}
+    # Whoever looks at a gateway of his own (README.md has him export this) runs the tests on theirs.
+    environment = {**{name: value for name, value in os.environ.items() if name != "GATEWAYD_STATE"}, **(env or {})}
     done = subprocess.run(args, stdin=subprocess.DEVNULL if stdin is None else None, input=stdin, capture_output=True,
                           timeout=timeout, env=environment, text=True)
     try:

@@ -199,7 +199,7 @@ def test_status_text(r):
 
 
 def test_status_check(r):
-    r.make()
+    r.live()
     result = r("status", "--check")
     equal(result.code, 1, "exit status")
     assert "eu-west" in result.out
@@ -208,6 +208,10 @@ def test_status_check(r):
     r.good("cooldown", "clear", "--all")
     r.good("enable", "spare")
     r.good("status", "--check")
+    # All is well with the endpoints, and nobody asks them.
+    r.good("stop")
+    equal([row["state"] for row in r.json("status")["endpoints"]], ["healthy"] * 5, "states")
+    equal(r("status", "--check").code, 1, "exit status without a gateway")
 
 
 def test_colors_on_a_terminal_only_without_no_color(r):
@@ -1133,7 +1137,7 @@ def test_region_export_and_import(r):
     r.good("breaker", "reset", "--all")
     r.good("cooldown", "clear", "--all")
     r.good("enable", "spare")
-    r.good("status", "--check")
+    equal([row["state"] for row in r.json("status")["endpoints"]], ["healthy"] * 5, "states before")
     shown = r.json("region", "import", file)
     equal((shown["file"], shown["taken"], shown["ignored"]), (file, len(lines) - 2, 0), "import")
     equal([row["state"] for row in r.json("status")["endpoints"]], before, "states")

@@ -29,7 +29,7 @@ struct ctl {
 /* name, synopsis, one line of help */
 #define COMMANDS(COMMAND) \
     COMMAND(status, "[--check]", \
-            "one line per endpoint: its state, why and for how long; --check: exit 1 unless all are healthy") \
+            "a line per endpoint: state, why and for how long; --check: exit 1 unless it serves and all are healthy") \
     COMMAND(breaker, "list | show NAME | reset NAME|--all | open NAME [--for DURATION] | close NAME | auto NAME", \
             "inspect and steer circuit breakers; `show` prints the evidence of the last trip") \
     COMMAND(cooldown, "list [--all] | clear NAME|--all", \

@@ -99,6 +99,9 @@ int command_status(const struct ctl *ctl, int argc, char **argv)
         print_table(&overview);
         print_summary(&overview);
     }
+    /* Who watches with it is to hear of a gateway that is gone, however well its endpoints were when it went. */
+    if (check && !overview.serving)
+        status = CTL_NO;
     for (size_t i = 0; check && i < overview.count; i++)
         if (overview.endpoints[i].state.kind != STATE_HEALTHY)
             status = CTL_NO;

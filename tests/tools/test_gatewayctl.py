@@ -720,6 +720,8 @@ def test_completion_knows_the_names(r):
     equal(completed(r, "explain", "", file=file), ["gpt-4.1", "gpt-4o", "latest"], "models and aliases")
     equal(completed(r, "try", "-m", "l", file=file), ["latest"], "of an option")
     equal(completed(r, "explain", "--dialect", ""), ["openai", "anthropic"], "choices")
+    for words in (["--state=" + r.path, "drain", "s"], ["-c" + file, "drain", "s"], ["--config=" + file, "drain", "s"]):
+        equal(run("__complete", *words).out.split("\n"), ["sgp\tendpoint", "spare\tendpoint", ""], words[0])
     equal(completed(r, "check", ""), [":files"], "files")
     equal(completed(r, "--state", ""), [":files"], "of a global option")
     for words in (["drain", "sgp", ""], ["nonsense", ""], ["breaker", "open", "sgp", "--for", ""], ["workers", ""]):

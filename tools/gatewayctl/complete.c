@@ -189,6 +189,13 @@ static void find_command(struct line *line, const char *name)
             line->synopsis = commands[i].synopsis;
 }
 
+/* The value in a word of its own option, as in "--state=FILE"; NULL when it is another one, or has none. */
+static const char *inlined(const char *word, const char *option)
+{
+    size_t length = strlen(option);
+    return strncmp(word, option, length) == 0 && word[length] ? word + length : NULL;
+}
+
 static void read_line(struct line *line, int argc, char **argv)
 {
     struct grammar grammar;
@@ -202,6 +209,10 @@ static void read_line(struct line *line, int argc, char **argv)
                 line->ctl.config = word;
             line->awaiting = NULL;
         } else if (word[0] == '-') {
+            const char *state = inlined(word, "--state="), *config = inlined(word, "--config=");
+            config = config ? config : inlined(word, "-c");
+            line->ctl.state = state ? state : line->ctl.state;
+            line->ctl.config = config ? config : line->ctl.config;
             line->awaiting = awaits(line, &grammar, word) ? word : NULL;
         } else if (!line->command) {
             find_command(line, word);

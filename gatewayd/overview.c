@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "libshm/adapt.h"
 #include "libshm/gate.h"
@@ -164,6 +165,33 @@ double overview_success_rate(const struct overview *overview)
 {
     uint64_t good = overview->tried - overview->errors;
     return overview->tried > 0 ? (double)good / (double)overview->tried : 1;
+}
+
+static size_t models_whose_breaker_is(const struct overview_endpoint *endpoint, const char *name, uint64_t now)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < endpoint->model_count; i++)
+        count += strcmp(words_breaker_name(&endpoint->models[i].breaker, now), name) == 0;
+    return count;
+}
+
+struct words_text overview_breaker(const struct overview_endpoint *endpoint, uint64_t now)
+{
+    static const struct {
+        const char *name, *shown;
+    } worst_first[] = {{"forced_open", "held"}, {"open", "open"}, {"half_open", "half_open"}};
+    const char *own = words_breaker_name(&endpoint->own.breaker, now);
+    struct words_text out = {.name = own};
+    size_t count = 0;
+    snprintf(out.text, sizeof(out.text), "%s", own);
+    if (strcmp(own, "closed") != 0)
+        return out;
+    for (size_t i = 0; count == 0 && i < sizeof(worst_first) / sizeof(*worst_first); i++) {
+        count = models_whose_breaker_is(endpoint, worst_first[i].name, now);
+        if (count > 0)
+            snprintf(out.text, sizeof(out.text), "%zu model%s %s", count, count == 1 ? "" : "s", worst_first[i].shown);
+    }
+    return out;
 }
 
 struct words_text overview_verdict(const struct overview *overview)

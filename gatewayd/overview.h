@@ -77,6 +77,9 @@ double overview_first_ms(const struct overview_endpoint *endpoint, uint32_t shar
 /* The ms that have passed since then. */
 uint64_t overview_since(uint64_t then, uint64_t now);
 
+/* Its own breaker, or, while that is closed, the worst of its models': "2 models open". */
+struct words_text overview_breaker(const struct overview_endpoint *endpoint, uint64_t now);
+
 /* "serving: 2 of 3 endpoints can be tried", or why nothing is served. */
 struct words_text overview_verdict(const struct overview *overview);
 

@@ -48,7 +48,7 @@ static void print_table(const struct overview *overview)
         out_cell(&table, OUT_PLAIN, "%s", at->name->info.name);
         out_cell(&table, colors_of_state(at->state.kind), "%s", state_name(at->state.kind));
         out_cell(&table, OUT_PLAIN, "%s", at->state.reason[0] ? at->state.reason : "-");
-        out_cell(&table, OUT_PLAIN, "%s", words_breaker_name(&at->own.breaker, overview->now));
+        out_cell(&table, OUT_PLAIN, "%s", overview_breaker(at, overview->now).text);
         out_cell(&table, OUT_PLAIN, "%" PRIu64 "/%" PRIu64, at->in_flight, at->limit);
         print_rates(&table, at);
         out_cell(&table, OUT_PLAIN, "%s",

@@ -75,7 +75,7 @@ static struct list_plan plan_columns(int width, int name)
     static const struct {
         enum list_column column;
         int width;
-    } luxuries[] = {{LIST_RATES, BARS}, {LIST_FIRSTS, BARS}, {LIST_BREAKER, 13}, {LIST_LAST_OK, 10}};
+    } luxuries[] = {{LIST_RATES, BARS}, {LIST_FIRSTS, BARS}, {LIST_BREAKER, 18}, {LIST_LAST_OK, 10}};
     for (size_t i = 0; i < sizeof(luxuries) / sizeof(luxuries[0]); i++) {
         left = add(&plan, luxuries[i].column, luxuries[i].width, left);
         if (plan.widths[luxuries[i].column] == 0)
@@ -173,7 +173,7 @@ static void text_of(const struct top_model *model, size_t endpoint, enum list_co
         snprintf(out, size, "%s", top_first(track).text);
         break;
     case LIST_BREAKER:
-        snprintf(out, size, "%s", words_breaker_name(&at->own.breaker, overview->now));
+        snprintf(out, size, "%s", overview_breaker(at, overview->now).text);
         break;
     case LIST_LAST_OK:
         snprintf(out, size, "%s", at->last_ok ? times_ago(overview_since(at->last_ok, overview->now)).text : "never");

@@ -55,12 +55,15 @@ function warning(order, name) {
           many(left, "other endpoint") + " can be tried."];
 }
 
-const asking = { order: null, name: "", busy: false };
+const asking = { order: null, name: "", names: [], busy: false };
 
-export function confirm(key, name, models) {
+/* An account cools whatever uses it, so the wait of an endpoint that waits for its `account` is cleared there too. */
+export function confirm(key, name, models, account = "") {
   const order = orders[key];
-  const all = models > 0 ? " and of its " + (models === 1 ? "model" : models + " models") : "";
-  Object.assign(asking, { key, order, name, busy: false });
+  const names = key === "clear" && account && account !== name ? [name, account] : [name];
+  const all = (models > 0 ? " and of its " + (models === 1 ? "model" : models + " models") : "") +
+              (names.length > 1 ? ", and of account " + account + " (other endpoints may share it)" : "");
+  Object.assign(asking, { key, order, name, names, busy: false });
   put(by("ask-title"), order.verb + " " + name + "?");
   by("ask-effects").replaceChildren(...[...order.effects(name, all), ...warning(order, name)].map((text) =>
     make("li", "", text)));
@@ -77,8 +80,8 @@ export function confirm(key, name, models) {
 
 function showCommand() {
   const time = by("ask-for").value;
-  put(by("ask-command"), "gatewayctl " + asking.order.command + " " + quoted(asking.name) +
-      (time ? " --for " + time : ""));
+  put(by("ask-command"), asking.names.map((name) => "gatewayctl " + asking.order.command + " " + quoted(name) +
+      (time ? " --for " + time : "")).join(" && "));
 }
 
 by("ask-for").addEventListener("change", showCommand);
@@ -88,12 +91,10 @@ by("ask-yes").addEventListener("click", async () => {
   asking.busy = true;
   by("ask-yes").disabled = true;
   try {
-    /* With its slashes encoded a name is one part of the path, and leads nowhere else. */
-    const path = "api/" + asking.order.of + "/" + encodeURIComponent(asking.name) + "/" + asking.key +
-                 (by("ask-for").value ? "?for=" + by("ask-for").value : "");
-    const response = await ask(path, { method: "POST", body: "{}" });
+    const changed = [];
+    for (const name of asking.names) changed.push(...await give(name));
     by("ask").close();
-    toast(outcome(asking, await response.json().catch(() => ({}))));
+    toast(outcome(asking, changed));
     page.look();
   } catch (error) {
     if (error instanceof Refused) {
@@ -109,8 +110,16 @@ by("ask-yes").addEventListener("click", async () => {
   }
 });
 
-function outcome({ order, name }, document) {
-  const changed = (document.changed || []).filter((change) => change.from !== change.to);
+/* What the order changed. With its slashes encoded a name is one part of the path, and leads nowhere else. */
+async function give(name) {
+  const path = "api/" + asking.order.of + "/" + encodeURIComponent(name) + "/" + asking.key +
+               (by("ask-for").value ? "?for=" + by("ask-for").value : "");
+  const response = await ask(path, { method: "POST", body: "{}" });
+  const document = await response.json().catch(() => ({}));
+  return (document.changed || []).filter((change) => change.from !== change.to);
+}
+
+function outcome({ order, name }, changed) {
   if (changed.length === 0) return order.verb + " " + name + ": done, nothing was different.";
   const told = changed.slice(0, 3).map((change) => change.name + " " + wordOf(change.from) + " → " + wordOf(change.to));
   return told.join(", ") + (changed.length > 3 ? " and " + (changed.length - 3) + " more" : "") + ".";

@@ -38,7 +38,7 @@ export class Panel {
     const { name } = this.row;
     const keys = ["reset", "clear", "open", "close", "auto"];
     return make("div", "orders", ...keys.map((key) =>
-      button(orders[key].verb + "…", () => confirm(key, name, this.row.models))));
+      button(orders[key].verb + "…", () => confirm(key, name, this.row.models, this.row.owes))));
   }
 
   show(data) {

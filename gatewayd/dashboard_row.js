@@ -46,7 +46,7 @@ export class Row {
     this.errors = new Metric("error_rate", "bad", 0.02);
     this.first = new Metric("p50", "calm", 1);
     this.second = make("span", "second");
-    this.cure = button("Reset", () => confirm(this.cureKey, name, this.models));
+    this.cure = button("Reset", () => confirm(this.cureKey, name, this.models, this.owes));
     this.drain = button("Drain", () => confirm(this.state === "drained" ? "enable" : "drain", name, 0));
     this.cells = {
       state: [], name: [this.open], why: [this.wait.node, this.reason], rps: [this.rps.node],
@@ -85,6 +85,12 @@ export class Row {
 
   get models() {
     return this.data ? this.data.models.length : 0;
+  }
+
+  /* The account that keeps it waiting, with all others that use it. */
+  get owes() {
+    const { account } = this.data;
+    return account && waiting(account) ? account.name : "";
   }
 
   /* What would help now: a wait is cleared, anything else is reset. */

@@ -100,6 +100,10 @@ static void read_endpoint(struct overview *overview, const struct gws_region *re
         .last_ok = counts[GWS_STAT_LAST_OK],
         .window = read_window(region, name, end - first, overview->now),
     };
+    if (has_account) {
+        snprintf(endpoint->account, sizeof(endpoint->account), "%s", account.name);
+        endpoint->owed = state_of_domain(&account, overview->now);
+    }
     gws_latency_read(region, name->info.endpoint, GWS_LATENCY_FIRST, &endpoint->first);
     /* An empty window is an idle endpoint, unless a success of the same minute says that nobody fills it. */
     endpoint->windowed = endpoint->window.total > 0 || endpoint->last_ok == 0 ||

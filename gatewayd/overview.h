@@ -23,6 +23,8 @@ struct overview_endpoint {
     const struct names_row *name;
     struct state_domain own;
     struct state_view state;
+    char account[GWS_NAME_MAX + 1]; /* that it belongs to; empty when the region does not say */
+    struct state_view owed;         /* the account's own state, which is one of its waits */
     struct state_domain *models; /* part of the overview's array; their names are those of the rows behind `name` */
     size_t model_count;
     uint64_t in_flight;

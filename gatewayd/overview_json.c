@@ -24,6 +24,15 @@ static json_t *models_json(const struct overview_endpoint *endpoint, uint64_t no
     return list;
 }
 
+static json_t *account_json(const struct overview_endpoint *endpoint)
+{
+    const struct state_view *owed = &endpoint->owed;
+    if (!endpoint->account[0])
+        return show_must(json_null());
+    return show_must(json_pack("{s:s, s:s, s:s, s:I}", "name", endpoint->account, "state", state_name(owed->kind),
+                               "reason", owed->reason, "until_ms", (json_int_t)owed->until_ms));
+}
+
 /* A number that is not known is null, not 0. */
 static json_t *real_or_null(double number)
 {
@@ -35,15 +44,15 @@ static json_t *endpoint_json(const struct overview_endpoint *endpoint, uint64_t 
     json_t *last = endpoint->last_ok ? json_integer((json_int_t)overview_since(endpoint->last_ok, now)) : json_null();
     double error_rate = overview_error_rate(endpoint);
     return show_must(json_pack(
-        "{s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:o, s:f, s:{s:o, s:o}, s:o, s:o}", "name",
+        "{s:s, s:s, s:s, s:I, s:s, s:I, s:I, s:I, s:I, s:o, s:f, s:{s:o, s:o}, s:o, s:o, s:o}", "name",
         endpoint->name->info.name, "state", state_name(endpoint->state.kind), "reason", endpoint->state.reason,
         "until_ms", (json_int_t)endpoint->state.until_ms, "breaker", words_breaker_name(&endpoint->own.breaker, now),
         "failures", (json_int_t)failures_of(&endpoint->own), "in_flight", (json_int_t)endpoint->in_flight, "limit",
         (json_int_t)endpoint->limit, "requests", (json_int_t)endpoint->tried, "rps",
         real_or_null(overview_rate(endpoint)), "error_rate", error_rate > 0 ? error_rate : 0.0, "first_token_ms", "p50",
         real_or_null(overview_first_ms(endpoint, OVERVIEW_MEDIAN)), "p99",
-        real_or_null(overview_first_ms(endpoint, OVERVIEW_SLOWEST)), "last_success_ms", last, "models",
-        models_json(endpoint, now)));
+        real_or_null(overview_first_ms(endpoint, OVERVIEW_SLOWEST)), "last_success_ms", last, "account",
+        account_json(endpoint), "models", models_json(endpoint, now)));
 }
 
 json_t *overview_json(const struct overview *overview)

@@ -74,6 +74,7 @@ def test_shows_what_gatewayctl_shows(t):
         want = gw.status()
         equal(sorted(row(said, "a")), sorted(row(want, "a")), "names in a row of the status")
         equal([(r["name"], r["state"]) for r in said["endpoints"]], [("a", "healthy"), ("b", "drained")], "states")
+        equal(row(said, "a")["account"], {"name": "a", "state": "healthy", "reason": "", "until_ms": 0}, "account of a")
         equal(said["summary"]["requests"], want["summary"]["requests"], "requests")
         equal(good(ask(address, "/api/events?n=1000", headers=headers)).json["events"], gw.events(), "events")
         equal(len(good(ask(address, "/api/events?n=2", headers=headers)).json["events"]), 2, "events asked for")

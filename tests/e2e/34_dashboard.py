@@ -21,12 +21,13 @@ POLICY = ("default-src 'none'; script-src 'self'; style-src 'self'; img-src 'sel
 ROWS = "document.querySelectorAll('#endpoints tr.row').length"
 
 
-def start(t, names=("us-east", "eu-west", "sgp"), **keys):
+def start(t, names=("us-east", "eu-west", "sgp"), each=None, **keys):
     """A gateway with an admin listener, its simulators, and where the dashboard is."""
     sims = [t.sim(name, latency="5ms", ttft="5ms", rate="1000/s", tokens=5) for name in names]
     port = t.free_port()
     # A breaker that is open stays so for the whole test.
-    gw = t.gateway([endpoint(sim.name, sim, breaker={"open": "100s", "max_open": "200s"}) for sim in sims],
+    gw = t.gateway([endpoint(sim.name, sim, breaker={"open": "100s", "max_open": "200s"}, **(each or {}))
+                    for sim in sims],
                    models={"gpt-test": {"endpoints": list(names)}}, retry={"base": "10ms"},
                    admin={"listen": [{"tcp": "127.0.0.1:%d" % port}], "token": "env:ADMIN_TOKEN"},
                    env={"ADMIN_TOKEN": TOKEN}, **keys)
@@ -198,6 +199,27 @@ def test_drain_and_enable(t):
         page.wait("document.querySelector('#events').innerText.includes('drained → enabled')", "both are events")
         orders = [event for event in gw.events() if event["kind"] == "order"]
         equal([event["to"] for event in orders], ["drained", "enabled"], "orders in the log")
+
+
+def test_the_wait_of_an_account_is_cleared(t):
+    """It is the account's, whichever endpoint's button is pressed, and the question says so."""
+    gw, sims, url = start(t, names=("us-east", "eu-west"), each={"account": "shared"})
+    with dashboard(t, url, 2) as page:
+        sims[0].fault("insufficient-quota")
+        sims[1].fault("insufficient-quota")
+        gw.ask()
+        both = "document.querySelector('#chips').innerText.trim()"
+        page.wait(both + " === '2 exhausted'", "both wait")
+        sims[0].fault()
+        page.click(action("Clear wait", "eu-west"))
+        page.wait("document.querySelector('#ask').open", "it asks")
+        assert "and of account shared (other endpoints may share it)" in page.text("#ask"), page.text("#ask")
+        equal(page.text("#ask-command"), "gatewayctl cooldown clear eu-west && gatewayctl cooldown clear shared",
+              "the command")
+        page.click("#ask-yes")
+        page.wait(both + " === '2 healthy'", "neither waits any longer")
+        equal([each["state"] for each in gw.status()["endpoints"]], ["healthy", "healthy"], "gatewayctl's word")
+        assert "shared exhausted → not cooling" in page.text("#toast"), page.text("#toast")
 
 
 def test_details_by_keyboard(t):

@@ -28,6 +28,8 @@ static void cleans_the_name_of_an_account(void **state)
     overview_read(&overview, rig.region, rig.f.path, now);
     assert_int_equal(overview.count, 1);
     assert_string_equal(overview.endpoints[0].state.reason, "?[2J? exhausted 1m00s, quota spent");
+    assert_string_equal(overview.endpoints[0].account, "?[2J?");
+    assert_string_equal(overview.endpoints[0].owed.reason, "exhausted 1m00s, quota spent");
     json_decref(overview_json(&overview));
     overview_fini(&overview);
     rig_close(&rig);

@@ -153,7 +153,8 @@ def test_status(r):
     equal([row["state"] for row in rows.values()], ["healthy", "open", "degraded", "exhausted", "drained"], "states")
     for row in rows.values():
         equal(set(row), {"name", "state", "reason", "until_ms", "breaker", "failures", "in_flight", "limit", "requests",
-                         "rps", "error_rate", "first_token_ms", "last_success_ms", "models"}, "names")
+                         "rps", "error_rate", "first_token_ms", "last_success_ms", "account", "models"}, "names")
+        equal(row["account"], None, "an account that this region does not tell")
         equal(set(row["first_token_ms"]), {"p50", "p99"}, "names of first_token_ms")
         for model in row["models"]:
             equal(set(model), {"name", "state", "reason", "until_ms", "breaker", "failures"}, "names of a model")

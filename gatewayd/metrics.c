@@ -262,6 +262,8 @@ static void write_count(struct scrape *s, const char *name, const char *help, en
 static void write_gateway(struct scrape *s)
 {
     const char *rescues = "gatewayd_rescues_total";
+    metrics_family(&s->page, "gatewayd_workers", "gauge", "Workers that live.");
+    metrics_count(&s->page, "gatewayd_workers", METRICS_NO_LABELS, s->overview.workers);
     metrics_family(&s->page, "gatewayd_parked", "gauge", "Requests that wait for an endpoint.");
     metrics_count(&s->page, "gatewayd_parked", METRICS_NO_LABELS, s->overview.parked);
     metrics_family(&s->page, rescues, "counter",

@@ -460,6 +460,7 @@ def test_metrics(t):
     r = ask(tcp(gw), "/metrics", headers=[BEARER])
     good(r)
     assert b'gatewayd_requests_total{endpoint="a"' in r.body, r
+    assert b"\ngatewayd_workers %d\n" % len(gw.pids()) in r.body, r
     assert r.header("content-type").startswith("text/plain; version=0.0.4"), r.header("content-type")
     promtool = shutil.which("promtool")
     if promtool:

@@ -96,6 +96,8 @@ static void shows_an_idle_gateway(void **state)
         "# TYPE gatewayd_in_flight gauge",
         "gatewayd_in_flight{endpoint=\"us-east\"} 0",
         "# TYPE gatewayd_limit_rejections_total counter",
+        "# TYPE gatewayd_workers gauge",
+        "gatewayd_workers 0",
         "# TYPE gatewayd_parked gauge",
         "gatewayd_parked 0",
         "# TYPE gatewayd_rescues_total counter",

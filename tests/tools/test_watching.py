@@ -35,6 +35,7 @@ METRICS = {
     "gatewayd_tokens_total": {"client", "model", "kind"},
     "gatewayd_cost_usd_total": {"client", "model"},
     "gatewayd_cache_total": {"result"},
+    "gatewayd_workers": set(),
     "gatewayd_parked": set(),
     "gatewayd_rescues_total": {"result"},
     "gatewayd_worker_restarts_total": set(),

@@ -38,8 +38,11 @@ METRICS = {
     "gatewayd_workers": set(),
     "gatewayd_parked": set(),
     "gatewayd_rescues_total": {"result"},
+    "gatewayd_queue_full_total": set(),
+    "gatewayd_hedges_won_total": set(),
+    "gatewayd_dropped_events_total": set(),
     "gatewayd_worker_restarts_total": set(),
-    "gatewayd_build_info": set(),
+    "gatewayd_build_info": {"version"},
 }
 # These have panels already, which show nothing until they are served.
 TO_COME = {"gatewayd_tokens_total", "gatewayd_cost_usd_total", "gatewayd_cache_total"}
@@ -161,6 +164,21 @@ def check_served():
                 "serves %s now: take it out of TO_COME" if name in TO_COME else "does not serve %s") % name
 
 
+def check_known():
+    for name in sorted(name for name in served() if name.startswith("gatewayd_") and name not in METRICS):
+        yield "gatewayd/metrics.c serves %s, which METRICS does not have" % name
+
+
+def check_manual():
+    """Every family that is served stands in gatewayd(8), with its labels."""
+    lines = dict(re.findall(r"^(gatewayd_\w+)(?:\{([\w,]*)\})?", read("docs/gatewayd.8"), re.M))
+    listed = {name: set(filter(None, labels.split(","))) for name, labels in lines.items()}
+    wanted = {name: labels - {"le"} for name, labels in METRICS.items() if name not in TO_COME}
+    for name in sorted(set(listed) | set(wanted)):
+        if listed.get(name) != wanted.get(name):
+            yield "docs/gatewayd.8: of %s it lists %s, and served is %s" % (name, listed.get(name), wanted.get(name))
+
+
 def said(args):
     """What a program complains of, if it does."""
     done = subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
@@ -181,7 +199,8 @@ def check_with_promtool(promtool, board):
 def main(args):
     board = json.loads(read("etc/grafana.json"))
     promtool = args[0] if args else shutil.which("promtool")
-    faults = list(check_board(board)) + list(check_alerts()) + list(check_words()) + list(check_served())
+    checks = [check_board(board), check_alerts(), check_words(), check_served(), check_known(), check_manual()]
+    faults = [fault for check in checks for fault in check]
     if promtool:
         faults += list(check_with_promtool(promtool, board))
     for fault in faults:

@@ -61,7 +61,7 @@ async function quietly(path, use) {
   try {
     use(await (await ask(path)).json());
   } catch (error) {
-    if (error instanceof Refused) wantToken(error.message);
+    if (error instanceof Refused && !page.needsToken) wantToken(error.message);
     /* Otherwise the stream is lost too, or will be asked again in a moment. */
   }
 }

@@ -161,6 +161,13 @@ def check_format():
                                 input=read("docs/" + name).encode(), capture_output=True, check=False)
         if result.returncode != 0 or result.stderr:
             yield "docs/%s: %s" % (name, result.stderr.decode().strip())
+        # Not worth a warning to groff: a macro called by another that quotes is quoted with what follows, and a word
+        # that begins with a quote loses it.
+        shown = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", result.stdout.decode())
+        bare = [text for text in re.findall("‘({[^’]*})’", shown)
+                if re.search("[a-z]", re.sub(r'"[^"]*"|true|false|null', "", text))]
+        for text in re.findall(r".*’’.*", shown) + bare:
+            yield "docs/%s: quotes are lost or nested in: %s" % (name, text.strip())
 
 
 def check_readme():

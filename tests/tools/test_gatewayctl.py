@@ -1366,7 +1366,8 @@ def test_every_command_in_text_and_in_json(r):
 
     with open(os.path.join(ROOT, "docs", "gatewayctl.1"), encoding="utf-8") as file:
         page = dict.fromkeys(form.split()[0] for form in FORMS)
-        for title, body in re.findall(r"^\.Ss ([^\n]*)\n(.*?)(?=^\.S[sh] )", file.read(), re.M | re.S):
+        text = file.read().replace("\\(dq", '"')
+        for title, body in re.findall(r"^\.Ss ([^\n]*)\n(.*?)(?=^\.S[sh] )", text, re.M | re.S):
             page[title.split()[0]] = (page.get(title.split()[0]) or "") + body
     page["drain"] = page["enable"]  # said once for both
     provider = Provider()
@@ -1412,7 +1413,7 @@ def test_documented_names(r):  # the last but one: it knows what the others saw
                   ["cooldown", "list"], ["region", "check"]):
         r.json(*words)
     with open(os.path.join(ROOT, "docs", "gatewayctl.1"), encoding="utf-8") as file:
-        text = file.read()
+        text = file.read().replace("\\(dq", '"')
     missing = sorted(name for name in NAMES if not re.search(r'"%s"' % re.escape(name), text)
                      and not re.search(r"^\.(It|Ql) (.* )?%s( ,|$)" % re.escape(name), text, re.M))
     equal(missing, [], "names in JSON that the man page does not have")

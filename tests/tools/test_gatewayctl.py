@@ -809,21 +809,35 @@ def test_completion_in_the_shells(r):
              ("gatewayctl check gw.", "gatewayctl check gw.yaml "), ("gatewayctl drain no", "gatewayctl drain no"))
     for shell in SHELLS:
         equal(typed_at(shell, r, [line for line, _ in cases]), [line for _, line in cases], shell)
-    # What stands in quotes is meant without them.
-    equal(typed_at("zsh", r, ["gatewayctl drain 'us-e"]), ["gatewayctl drain 'us-east' "], "quotes")
+
+
+def test_completion_of_words_as_they_are_typed(r):
+    """In quotes, with backslashes, below a home directory."""
+    r.make()
+    write_config(r)
+    pathlib.Path(r.folder, "my gw.yaml").touch()
+    cases = (("gatewayctl drain 'us-e", "gatewayctl drain 'us-east' "),
+             ('gatewayctl breaker show "us-east/gpt', 'gatewayctl breaker show "us-east/gpt-4.1" '),
+             ("gatewayctl cooldown clear relay/\\", "gatewayctl cooldown clear relay/\\* "),
+             ("gatewayctl -c 'gw.yaml' explain lat", "gatewayctl -c 'gw.yaml' explain latest "),
+             ("gatewayctl -c ~/gw.yaml explain lat", "gatewayctl -c ~/gw.yaml explain latest "),
+             ("gatewayctl check my", "gatewayctl check my\\ gw.yaml "),
+             ("gatewayctl check my\\ g", "gatewayctl check my\\ gw.yaml "),
+             ("gatewayctl check ~/gw.", "gatewayctl check ~/gw.yaml "))
+    for shell in SHELLS:
+        equal(typed_at(shell, r, [line for line, _ in cases]), [line for _, line in cases], shell)
 
 
 def test_completion_without_bash_completion(r):
     r.make()
-    write_config(r)
     script = """
         source %s/tools/completions/gatewayctl.bash
         ask() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _gatewayctl; echo "${COMPREPLY[*]}"; }
-        ask "$G" brea; ask "$G" breaker reset s; ask "$G" cooldown clear relay/; ask "$G" check gw.
+        ask "$G" brea; ask "$G" breaker reset s; ask "$G" cooldown clear relay/
         complete -p gatewayctl""" % ROOT
     done = subprocess.run(["bash", "--norc", "-c", script], env=dict(ENVIRONMENT, G=GATEWAYCTL, GATEWAYD_STATE=r.path),
                           cwd=r.folder, capture_output=True, text=True, check=True)
-    equal(done.stdout.splitlines(), ["breaker", "sgp spare", "relay/\\*", "gw.yaml",
+    equal(done.stdout.splitlines(), ["breaker", "sgp spare", "relay/\\*",
                                      "complete -F _gatewayctl gatewayctl"], "bash: %s" % done.stderr)
 
 

@@ -8,11 +8,12 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "gatewayd/str.h"
 
-enum { FORMS = 10, WORDS = 16, WORD_SIZE = 64 };
+enum { FORMS = 10, WORDS = 16, WORD_SIZE = 64, PATH_SIZE = 4096 };
 
 /* One word of a synopsis. */
 struct word {
@@ -196,6 +197,16 @@ static const char *inlined(const char *word, const char *option)
     return strncmp(word, option, length) == 0 && word[length] ? word + length : NULL;
 }
 
+/* A shell that has not run the line yet has not opened "~/" either. */
+static const char *at_home(const char *path, char out[PATH_SIZE])
+{
+    const char *home = getenv("HOME");
+    if (!path || strncmp(path, "~/", 2) != 0 || !home)
+        return path;
+    snprintf(out, PATH_SIZE, "%s%s", home, path + 1);
+    return out;
+}
+
 static void read_line(struct line *line, int argc, char **argv)
 {
     struct grammar grammar;
@@ -236,6 +247,9 @@ int complete(int argc, char **argv)
     if (!freopen("/dev/null", "w", stderr))
         return CTL_NO;
     read_line(&line, argc, argv);
+    char state[PATH_SIZE], config[PATH_SIZE];
+    line.ctl.state = at_home(line.ctl.state, state);
+    line.ctl.config = at_home(line.ctl.config, config);
     const struct word *value = line.awaiting ? awaits(&line, &grammar, line.awaiting) : NULL;
     if (value) {
         offer_word(&line, value->text);

@@ -669,7 +669,8 @@ aliases: {short: m1}
     equal((code, {name: row["outcome"] for name, row in rows.items()}),
           (1, {"nobody": "transport", "keyless": "key", "theirs": "skipped"}), "outcomes")
     assert rows["nobody"]["error"].startswith("no connection: "), rows["nobody"]
-    assert "GATEWAYCTL_NO_SUCH_KEY" in rows["keyless"]["error"], rows["keyless"]
+    assert rows["keyless"]["error"].endswith(
+        "GATEWAYCTL_NO_SUCH_KEY, which is not set in the environment of gatewayctl; the gateway has its own"), rows
     equal((rows["theirs"]["model"], rows["theirs"]["total_ms"]), ("m2-x", None), "one whose key is not ours")
     equal(list(tried(file, "-m", "short")[1]), ["nobody", "keyless"], "those that serve the model")
     equal(tried(file, "-m", "m2")[0], 1, "nobody was asked")

@@ -224,8 +224,13 @@ static void try_endpoint(struct job *job, const struct conf_endpoint *endpoint, 
     if (result == 0) {
         ask(job, endpoint, model, as, key);
     } else {
+        /* That says nothing about the gateway: who reads it must not take it for the cause of an outage. */
+        bool own = endpoint->key.source == CONF_KEY_ENV;
+        char why[TRY_TEXT];
+        snprintf(why, sizeof(why), "%s%s", problems.count ? problems.list[0].message : "its key cannot be had",
+                 own ? " in the environment of gatewayctl; the gateway has its own" : "");
         job->failed++;
-        refuse(job, endpoint->name, as, "key", problems.count ? problems.list[0].message : "its key cannot be had");
+        refuse(job, endpoint->name, as, "key", why);
     }
     secret_free(key);
     conf_problems_fini(&problems);

@@ -86,6 +86,7 @@ static _Noreturn void be(const struct child *child, const struct children *all, 
     secret_forked();
     int rc = worker ? worker_main(&process, own) : steward_main(&process, own);
     gws_region_close(&process.region);
+    log_close();
     _exit(rc);
 }
 

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,7 +49,8 @@ static bool as_json;
 static char role[32] = "gatewayd";
 static struct repeat repeats[FORMATS];
 static bool any_held;
-static unsigned unwritten; /* lines, because nobody reads what is written */
+static unsigned unwritten; /* lines, because nobody reads what is written, or there is no room for it */
+static bool torn;          /* of the last line only a part was written */
 static int errors_fd = -1;
 
 static int64_t clock_ms(clockid_t clock)
@@ -73,6 +75,9 @@ void log_setup(enum log_level least, bool json, const char *who)
     least_level = least;
     as_json = json;
     snprintf(role, sizeof(role), "%s", who);
+    memset(repeats, 0, sizeof(repeats)); /* what a parent held back is the parent's to tell */
+    any_held = false;
+    unwritten = 0;
     ignore_sigpipe();
 }
 
@@ -134,14 +139,18 @@ static void write_error(const char *message)
 static bool put_line(const char *line, size_t len)
 {
     struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
+    struct iovec pieces[] = {{(char *)"\n", 1}, {(char *)line, len}};
+    const int first = torn ? 0 : 1;
     ssize_t n;
 
     if (poll(&ready, 1, 0) == 0)
         return false;
     do
-        n = write(STDERR_FILENO, line, len);
+        n = writev(STDERR_FILENO, pieces + first, 2 - first);
     while (n < 0 && errno == EINTR);
-    return true;
+    if (n > 0)
+        torn = n < (ssize_t)len;
+    return n >= (ssize_t)len;
 }
 
 /* The line's length, with its newline. */
@@ -171,10 +180,10 @@ static size_t make_line(char *line, size_t size, enum log_level level, const cha
 
 static void write_line(enum log_level level, const char *message)
 {
-    char line[LINE_MAX_BYTES], missing[64];
+    char line[LINE_MAX_BYTES], missing[80];
 
     if (unwritten > 0) {
-        snprintf(missing, sizeof(missing), "%u lines were lost: nobody read them", unwritten);
+        snprintf(missing, sizeof(missing), "%u lines were lost: nobody read them, or the disk is full", unwritten);
         if (put_line(line, make_line(line, sizeof(line), LOG_WARN_LEVEL, missing)))
             unwritten = 0;
     }
@@ -389,12 +398,13 @@ bool log_access_enabled(void)
     return access_log.sink.kind != SINK_OFF;
 }
 
-/* How much of the front to write at once: whole lines, and into a pipe no more than it takes undivided. */
+/* How much of the front to write at once: whole lines, and into what others write to as well, a pipe or the socket of a
+ * journal, no more than it takes undivided. */
 static size_t piece(const char *data, size_t len)
 {
     const char *newline;
 
-    if (!data || access_log.sink.kind != SINK_PIPE || len <= PIPE_BUF)
+    if (access_log.sink.kind == SINK_FILE || len <= PIPE_BUF)
         return len;
     newline = memrchr(data, '\n', PIPE_BUF);
     if (newline == NULL)
@@ -426,13 +436,20 @@ static void lose(uint64_t lines, const char *why)
         log_warn("access log: lines are being lost (%s): make room or revive its reader", why);
 }
 
-/* Everything gathered is given up: the sink is not merely slow. */
-static void lose_all(int error)
+static uint64_t gathered_lines(void)
 {
     uint64_t lines = 0;
 
     for (size_t i = 0; i < access_log.len; i++)
         lines += access_log.data[i] == '\n';
+    return lines;
+}
+
+/* Everything gathered is given up: the sink is not merely slow. */
+static void lose_all(int error)
+{
+    uint64_t lines = gathered_lines();
+
     access_log.len = 0;
     access_log.torn = access_log.midline;
     lose(lines, strerror(error));
@@ -489,4 +506,17 @@ void log_access_flush(void)
         tell_all_held(clock_ms(CLOCK_MONOTONIC));
     if (access_log.sink.kind != SINK_OFF && access_log.len > 0)
         access_drain();
+}
+
+void log_close(void)
+{
+    log_access_flush();
+    access_log.lost += gathered_lines();
+    access_log.len = 0;
+    if (access_log.lost > 0)
+        log_warn("access log: %llu lines were lost, and this process ends", (unsigned long long)access_log.lost);
+    access_log.lost = 0;
+    for (size_t i = 0; i < FORMATS; i++)
+        tell_held(&repeats[i]);
+    any_held = false;
 }

@@ -4,8 +4,8 @@
 /*
  * Lines for the operator on stderr, and the access log. Whoever decides logs, once, with what to do about it. A line
  * is one write(), so that many processes may share the file. Under repetition a line is held back and counted: of one
- * format string ten lines a second are written, the others become "N more like this". A line that a stalled reader
- * leaves no room for is lost, and counted, rather than waited for. errno is as it was afterwards. One thread.
+ * format string ten lines a second are written, the others become "N more like this". A line that a stalled reader or a
+ * full disk leaves no room for is lost, and counted, rather than waited for. errno is as it was afterwards. One thread.
  */
 
 #include "gatewayd/str.h"
@@ -13,7 +13,7 @@
 enum log_level { LOG_DEBUG_LEVEL, LOG_INFO_LEVEL, LOG_WARN_LEVEL, LOG_ERROR_LEVEL };
 
 /* `who` is the process's role ("master", "worker 3"), copied; json: one object a line, else text. Also makes the
- * process ignore SIGPIPE, as log_access_open() does. */
+ * process ignore SIGPIPE, as log_access_open() does. Counts begin anew: after a fork those so far are the parent's. */
 void log_setup(enum log_level least, bool json, const char *who);
 bool log_is_json(void); /* what log_setup() was told, for lines that are made elsewhere */
 void log_debug(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -37,5 +37,8 @@ bool log_access_enabled(void);
  * lines, which is said once, and again with their number when it is over. The flush also reports what was held back. */
 void log_access_write(struct str line);
 void log_access_flush(void);
+
+/* The process ends: what was held back or lost so far is said now. */
+void log_close(void);
 
 #endif

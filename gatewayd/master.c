@@ -189,6 +189,7 @@ static void act_on_signals(struct master *m)
 static int64_t serve_once(struct master *m)
 {
     act_on_signals(m);
+    log_access_flush(); /* its children write that log; but what was held back of the other one is told */
     int64_t next = children_tend(&m->children, &m->nursery, master_now_ms());
     if (!m->announced && !come_up(m))
         return -1;
@@ -304,7 +305,7 @@ static void fini(struct master *m)
     free(m->orphans);
     if (m->nursery.lock_fd >= 0)
         close(m->nursery.lock_fd);
-    log_access_flush();
+    log_close();
 }
 
 static int run(struct master *m)

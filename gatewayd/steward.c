@@ -164,6 +164,7 @@ static void before_sleep(void *owner)
     upstream_turn(self.upstream);
     hook_turn(self.hooks);
     admin_turn(self.admin);
+    log_access_flush(); /* of the lines that were held back */
 }
 
 static int start(const struct listeners *admin)

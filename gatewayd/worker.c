@@ -184,8 +184,6 @@ int worker_main(struct process *process, const struct listeners *listeners)
         process_run(process);
     else
         log_error("cannot start: %s", strerror(-rc));
-
-    log_access_flush();
     watch_doors(&worker, false);
     conns_fini(&worker.conns);
     upstream_free(worker.service.upstream);

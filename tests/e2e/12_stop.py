@@ -204,6 +204,18 @@ def test_access_log(t):
     assert any(line["status"] == 404 for line in lines), "the refused request has no line"
 
 
+def test_what_the_end_of_the_drain_cuts_is_in_the_access_log(t):
+    gw = t.gateway([endpoint("a", t.sim("a", tokens=100000, rate="20/s"))], drain={"stop": "1s"},
+                   stream={"rescue": "off"})
+    calls = [gw.begin(stream=True) for _ in range(4)]
+    for call in calls:
+        call.wait_events(1)
+    gw.stop()
+    for call in calls:
+        call.finish()
+    equal(len(gw.access), 4, "lines: %s" % gw.access)
+
+
 def test_sigusr1_reopens_the_access_log(t):
     gw = t.gateway([endpoint("a", t.sim("a"))], log={"access": t.path("access.log")}, workers=3)
     gw.access_path, moved = t.path("access.log"), t.path("access.log.1")

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -114,10 +115,77 @@ static void loses_lines_that_nobody_reads(void **state)
     unsigned got = (unsigned)lines_in(logged()), lost = 0;
     assert_in_range(got, 100, sent - 1);
     log_warn("somebody reads again");
-    assert_int_equal(sscanf(strstr(logged(), "worker 3: ") + 10, "%u lines were lost: nobody read them\n", &lost), 1);
+    assert_int_equal(sscanf(strstr(logged(), "worker 3: ") + 10, "%u lines were lost: nobody read them,", &lost), 1);
     assert_int_equal(got + lost, sent);
     assert_non_null(strstr(text, ": somebody reads again\n"));
     assert_int_equal(lines_in(text), 2);
+}
+
+static void counts_what_a_full_disk_loses(void **state)
+{
+    int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+    (void)state;
+    assert_true(full >= 0);
+    dup2(full, STDERR_FILENO);
+    close(full);
+    for (int i = 0; i < 5; i++)
+        log_warn("line %d", i);
+    dup2(log_pipe[1], STDERR_FILENO);
+    log_warn("there is room again");
+    assert_non_null(strstr(logged(), "5 lines were lost: "));
+    assert_int_equal(lines_in(text), 2);
+}
+
+/* What a full disk has cut spoils one line, and not the next as well. */
+static void ends_a_cut_line(void **state)
+{
+    struct rlimit before, little = {100, RLIM_INFINITY};
+    char path[64], found[1024];
+    int fd;
+
+    (void)state;
+    snprintf(path, sizeof(path), "%s/cut", folder);
+    fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(fd >= 0);
+    unlink(path);
+    dup2(fd, STDERR_FILENO);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    little.rlim_max = before.rlim_max;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+    log_warn("one that fits");
+    log_warn("one that is cut where the disk is full");
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    log_warn("another");
+    dup2(log_pipe[1], STDERR_FILENO);
+    ssize_t got = pread(fd, found, sizeof(found) - 1, 0);
+    assert_true(got > 0);
+    found[got] = '\0';
+    close(fd);
+    assert_int_equal(lines_in(found), 4);
+    assert_non_null(strstr(found, "1 lines were lost: "));
+    assert_non_null(strstr(found, "full\n2026"));
+    assert_non_null(strstr(found, ": another\n"));
+}
+
+/* What is held back is told by who held it, if not after the second then at the end. */
+static void tells_what_was_held_at_the_end(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 25; i++)
+        log_warn("again");
+    logged();
+    log_close();
+    assert_non_null(strstr(logged(), "15 more like this: again\n"));
+    for (int i = 0; i < 25; i++)
+        log_warn("and again");
+    logged();
+    log_setup(LOG_INFO_LEVEL, false, "a child");
+    now.tv_sec += 2;
+    log_access_flush();
+    log_close();
+    assert_string_equal(logged(), "");
 }
 
 static void writes_json_lines(void **state)
@@ -528,6 +596,37 @@ static void access_log_survives_a_stalled_socket(void **state)
     close(ends[1]);
 }
 
+/* Every worker has the same one, so what fits into it no more must begin with a line, or others come in between. */
+static void access_log_fills_a_socket_with_whole_lines(void **state)
+{
+    int ends[2], size = 16384;
+    const char *came;
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+    assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+    replace_stdout(ends[1]);
+    fill(1, 600);
+    log_access_flush();
+    came = drain(ends[0]);
+    assert_true(strlen(came) > 0 && lines_in(came) < 600);
+    assert_int_equal(came[strlen(came) - 1], '\n');
+    close(ends[0]);
+    close(ends[1]);
+}
+
+/* The process ends while its reader stalls: the number of the lines that go with it is the last word. */
+static void access_log_counts_what_the_end_loses(void **state)
+{
+    (void)state;
+    log_close(); /* says what the tests before lost */
+    assert_int_equal(log_access_open("/dev/full"), 0);
+    fill(1, 7);
+    log_close();
+    assert_non_null(strstr(logged(), "access log: 7 lines were lost, and this process ends\n"));
+}
+
 static void access_log_survives_a_reader_that_leaves(void **state)
 {
     struct sigaction action = {.sa_handler = SIG_DFL};
@@ -605,6 +704,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LOG_TEST(writes_text_lines),
         LOG_TEST(loses_lines_that_nobody_reads),
+        LOG_TEST(counts_what_a_full_disk_loses),
+        LOG_TEST(ends_a_cut_line),
+        LOG_TEST(tells_what_was_held_at_the_end),
         LOG_TEST(writes_json_lines),
         LOG_TEST(keeps_messages_on_one_line),
         LOG_TEST(leaves_out_lower_levels),
@@ -622,6 +724,8 @@ int main(void)
         LOG_TEST(access_log_survives_a_stalled_foreign_pipe),
         LOG_TEST(access_log_survives_a_stalled_named_pipe),
         LOG_TEST(access_log_survives_a_stalled_socket),
+        LOG_TEST(access_log_fills_a_socket_with_whole_lines),
+        LOG_TEST(access_log_counts_what_the_end_loses),
         LOG_TEST(access_log_survives_a_reader_that_leaves),
         LOG_TEST(access_log_survives_a_full_disk),
     };

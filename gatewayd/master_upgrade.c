@@ -86,9 +86,11 @@ static void hand_over(struct master *m)
     m->replaced = true;
 }
 
-/* The heir could serve. */
+/* The heir could serve. What was learned, spent and ordered since it began its own region goes after it. */
 static void let_go(struct master *m)
 {
+    if (m->upgrade.beside)
+        keep_write(&m->region, m->current->conf->state);
     supervisor_main_pid(m->upgrade.heir);
     gws_lock_sign(m->nursery.lock_fd, m->upgrade.heir);
     m->upgrade.agreed = true;
@@ -209,6 +211,8 @@ enum master_leave master_ask_leave(struct master *m)
 int master_serve(struct master *m)
 {
     const char *state = m->current->conf->state;
+    if (m->made)
+        keep_read(&m->region, state);
     if (m->made && rename(m->entrance, state) != 0) {
         log_error("cannot put the new region in its place: %s", strerror(errno));
         return 1;

@@ -44,6 +44,21 @@ static void knock(struct event_io *io, int what)
     }
 }
 
+/* Who waits in the queue is served; a copy that nobody accepts on would let others wait for nothing, for as long as
+ * hooks keep this process. */
+static void close_doors(struct admin *admin)
+{
+    watch_doors(admin, false);
+    for (size_t i = 0; i < admin->door_count; i++) {
+        const struct listener *listener = admin->doors[i].listener;
+        bool out_of_files;
+        for (int fd; (fd = net_accept(listener, &out_of_files)) >= 0;)
+            admin_conn_open(admin, fd, listener->is_unix);
+        close(listener->fd);
+    }
+    admin->door_count = 0;
+}
+
 static void doors_again(struct event_timer *timer)
 {
     struct admin *admin = ADMIN_OF(reopen_doors, timer);
@@ -103,7 +118,7 @@ void admin_drain(struct admin *admin, void (*emptied)(void))
         return;
     }
     admin->emptied = emptied;
-    watch_doors(admin, false);
+    close_doors(admin);
     event_timer_at(&admin->drain_limit, admin_now(admin) + ADMIN_DRAIN_MS);
     struct admin_conn *next;
     for (struct admin_conn *c = admin->first; c; c = next) {

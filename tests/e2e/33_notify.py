@@ -207,6 +207,24 @@ def test_a_reload_tells_nothing_twice_and_forgets_nothing(t):
     equal(len(set(r.ids)), told, "different events told")
 
 
+def test_a_steward_that_has_left_holds_no_door_open(t):
+    """A reload takes the admin server's address away while hooks keep the old steward: who comes then is refused."""
+    held, port = Held(lambda request, conn: CLOSE), t.free_port()
+    hanging = Receiver(t, lambda number, request, conn: held(request, conn))
+    gw = gateway(t, t.sim("a"), [{"url": hanging.url}],
+                 admin={"listen": [{"tcp": "127.0.0.1:%d" % port}], "token": "env:ADMIN_TOKEN"},
+                 env={"ADMIN_TOKEN": "a-token-of-the-test-0123456789"})
+    before = gw.steward()["pid"]
+    equal(gw.get("/", address=("127.0.0.1", port)).end, "length", "end of what the admin server says")
+    gw.order("breaker", "open", "a/m1")
+    wait_until(lambda: held.now == 1, 10, "the hook hangs")
+    gw.write(admin=None)
+    gw.order("reload")
+    wait_until(lambda: gw.get("/", address=("127.0.0.1", port), timeout=1).end == "refused", 5, "it is closed")
+    assert alive(before), "the old steward does not wait for its hook"
+    held.let()
+
+
 def test_an_upgrade_tells_nothing_twice_and_forgets_nothing(t):
     r = Receiver(t)
     gw = gateway(t, t.sim("a"), [{"url": r.url}])

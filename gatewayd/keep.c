@@ -27,11 +27,11 @@ static int write_all(const struct gws_region *region, FILE *stream)
     return fclose(stream) == 0 ? rc : -errno;
 }
 
-void keep_write(const struct gws_region *region, const char *state)
+int keep_write(const struct gws_region *region, const char *state)
 {
     char path[4096], temporary[4096];
     if (!path_of(state, "", path, sizeof path) || !path_of(state, ".new", temporary, sizeof temporary))
-        return;
+        return 1;
     unlink(temporary);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
     FILE *stream = fd >= 0 ? fdopen(fd, "w") : NULL;
@@ -41,9 +41,10 @@ void keep_write(const struct gws_region *region, const char *state)
     if (rc == 0 && rename(temporary, path) != 0)
         rc = -errno;
     if (rc == 0)
-        return;
+        return 0;
     log_warn("cannot write %s: %s", path, strerror(-rc));
     unlink(temporary);
+    return 1;
 }
 
 void keep_read(struct gws_region *region, const char *state)

@@ -6,8 +6,8 @@
 
 #include "libshm/region.h"
 
-/* Write it, whole or not at all. Failure is logged, no more. */
-void keep_write(const struct gws_region *region, const char *state);
+/* Write it, whole or not at all. 0, or 1 when that failed, which is logged. */
+int keep_write(const struct gws_region *region, const char *state);
 
 /* Take up what is there, once the rows have their names. Nothing there is nothing to do. */
 void keep_read(struct gws_region *region, const char *state);

@@ -136,8 +136,8 @@ void master_tend_upgrade(struct master *m)
     case UPGRADE_QUIET:
         return;
     case UPGRADE_WANTS_EXPORT:
-        keep_write(&m->region, m->current->conf->state);
-        upgrade_answer(&m->upgrade, "exported");
+        /* What stands there else is of the last stop, and worse than nothing. */
+        upgrade_answer(&m->upgrade, keep_write(&m->region, m->current->conf->state) == 0 ? "exported" : "not exported");
         return;
     case UPGRADE_LIVE:
         let_go(m);

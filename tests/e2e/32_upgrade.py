@@ -466,6 +466,28 @@ def test_orders_while_another_layout_comes(t):
     ok(gw.ask(), "a")
 
 
+def test_another_layout_without_an_export(t):
+    """There is no room for it: the new one does not make do with what stands there from an earlier stop."""
+    gw = t.gateway([endpoint("a", t.sim("a")), endpoint("c", t.sim("c"))], program=install(t))
+    gw.order("drain", "c")
+    gw.stop()
+    gw.start()
+    gw.order("enable", "c")
+    os.mkdir(gw.state + ".export.new")
+    slow(t, 0.5)
+    with open(gw.state, "r+b") as file:
+        file.seek(LAYOUT_AT)
+        layout = file.read(8)
+        scribbler = threading.Thread(target=lambda: wait_and_scribble(gw, file.fileno(), layout))
+        scribbler.start()
+        result = gw.ctl("upgrade", json_too=False)
+        scribbler.join()
+        os.pwrite(file.fileno(), layout, LAYOUT_AT)
+    equal(result.code, 1, "exit status of upgrade")
+    assert "did not write its state down" in result.err and "serves on" in result.err, result.err
+    equal((gw.process.poll(), gw.endpoint("c")["state"]), (None, "healthy"), "the old master, and the state of c")
+
+
 def wait_and_scribble(gw, fd, layout, since=0):
     """gatewayctl opens the region as it is; then it becomes one of another version, before the new master looks."""
     wait_until(lambda: "upgrade: starting" in gw.log[since:], 10, "the upgrade has begun")

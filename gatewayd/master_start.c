@@ -108,8 +108,10 @@ void master_tend_orphans(struct master *m)
             continue;
         gws_slot_reap_of(&m->region, o->slot, o->pid, false, gws_clock_ms(&m->region));
         m->orphans[i] = m->orphans[--m->orphan_count];
-        if (m->orphan_count == 0)
-            log_info("the last process of the master before has ended");
+        if (m->orphan_count > 0)
+            continue;
+        net_settle_all(&m->current->sockets);
+        log_info("the last process of the master before has ended");
     }
 }
 

@@ -56,13 +56,16 @@ void net_name(struct listener *l, const struct sockaddr *address, socklen_t len)
 }
 
 /*
- * Beside a dead master's socket, the kernel would go on handing it a share of the new connections, and reset those
- * still queued there when its last worker ends. This program gives every new connection to the younger socket; once it
- * is the only one the index is out of range, and the kernel falls back to its own choice of one.
+ * Beside a dead master's socket, the kernel would hand each of the two a share of the new connections, and reset those
+ * still queued in one when its last owner ends. This program gives every new connection to the older socket, which is
+ * served, until the younger one is; then to that. Once there is only one an index may be out of range, and the kernel
+ * falls back to its own choice.
  */
-static void prefer_the_younger(int fd)
+enum { OLDER, YOUNGER };
+
+static void prefer(int fd, unsigned which)
 {
-    struct sock_filter code[] = {{BPF_RET | BPF_K, 0, 0, 1}};
+    struct sock_filter code[] = {{BPF_RET | BPF_K, 0, 0, which}};
     struct sock_fprog program = {sizeof code / sizeof *code, code};
     setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &program, sizeof program);
 }
@@ -88,8 +91,8 @@ static int bind_tcp(struct listener *l, const struct addrinfo *info, bool beside
         return refuse(why, size, l->where,
                       errno == EADDRINUSE ? "the address is in use; stop what listens there or choose another port"
                                           : strerror(errno));
-    if (beside)
-        prefer_the_younger(l->fd);
+    prefer(l->fd, OLDER); /* what it is, until it has a successor */
+    l->hidden = beside;
     if (getsockname(l->fd, (struct sockaddr *)&bound, &len) == 0)
         net_name(l, (struct sockaddr *)&bound, len);
     return 0;
@@ -151,7 +154,9 @@ int net_publish(struct listeners *listeners, char *why, size_t why_size)
         struct listener *l = &listeners->list[i];
         if (!l->hidden)
             continue;
-        if (!temporary_name(l->where, temporary, sizeof temporary) || rename(temporary, l->where) != 0)
+        if (!l->is_unix)
+            prefer(l->fd, YOUNGER);
+        else if (!temporary_name(l->where, temporary, sizeof temporary) || rename(temporary, l->where) != 0)
             return refuse(why, why_size, l->where, strerror(errno));
         l->hidden = false;
     }
@@ -264,6 +269,13 @@ static bool holds(const struct listeners *listeners, int fd)
         if (listeners->list[i].fd == fd)
             return true;
     return false;
+}
+
+void net_settle(const struct listeners *listeners)
+{
+    for (size_t i = 0; i < listeners->count; i++)
+        if (!listeners->list[i].is_unix)
+            prefer(listeners->list[i].fd, OLDER);
 }
 
 static void remove_file(const struct listener *l)

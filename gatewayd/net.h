@@ -11,7 +11,7 @@
 struct listener {
     int fd;
     bool is_unix;
-    bool hidden;         /* a Unix socket that still has its temporary name: see net_publish_all() */
+    bool hidden;         /* opened beside another's, which still gets the clients: see net_publish_all() */
     char where[160];     /* "127.0.0.1:8080" with the real port, or the path */
     char wanted[160];    /* as configured: what a reload compares */
     uint64_t dev, inode; /* of a Unix socket's file: only our own is removed */
@@ -31,7 +31,7 @@ struct sockets {
 /*
  * Open what the configuration asks for, for clients or for the admin server, taking over from `old` (may be NULL) the
  * sockets it names too. `beside`: another generation of workers, whose master died, is still serving on the same
- * addresses, and is expected to stop; its Unix sockets keep their names until net_publish_all(). 0, or 1 with the
+ * addresses, and is expected to stop; its sockets get the clients until net_publish_all(). 0, or 1 with the
  * reason in `why`; then nothing is changed.
  */
 int net_open(struct listeners *listeners, const struct conf *conf, struct listeners *old, bool beside, char *why,
@@ -39,9 +39,13 @@ int net_open(struct listeners *listeners, const struct conf *conf, struct listen
 int net_open_admin(struct listeners *listeners, const struct conf *conf, struct listeners *old, bool beside, char *why,
                    size_t why_size);
 
-/* Who was opened beside others is ready to serve: Unix sockets get the others' names. 0, or 1 with the reason. */
+/* Who opened beside others is ready to serve: from now on clients come to these. 0, or 1 with the reason. */
 int net_publish(struct listeners *listeners, char *why, size_t why_size);
 int net_publish_all(struct sockets *sockets, char *why, size_t why_size);
+
+/* The others are gone: whoever is the next to open beside these is the younger one. */
+void net_settle(const struct listeners *listeners);
+void net_settle_all(const struct sockets *sockets);
 
 /* Close the descriptors that `keep` (may be NULL) does not use, and remove their socket files. */
 void net_close(struct listeners *listeners, const struct listeners *keep);

@@ -22,6 +22,12 @@ int net_publish_all(struct sockets *sockets, char *why, size_t why_size)
     return rc == 0 ? net_publish(&sockets->admin, why, why_size) : rc;
 }
 
+void net_settle_all(const struct sockets *sockets)
+{
+    net_settle(&sockets->clients);
+    net_settle(&sockets->admin);
+}
+
 void net_close_all(struct sockets *sockets, const struct sockets *keep)
 {
     net_close(&sockets->clients, keep ? &keep->clients : NULL);

@@ -137,10 +137,11 @@ def test_the_master_dies(t):
 
 def test_a_successor_that_does_not_come(t):
     """It fails, or dies before its workers live: the dead master's serve on where their clients look for them."""
-    gw = t.gateway([endpoint("a", t.sim("a"))])
+    gw = t.gateway([endpoint("a", t.sim("a"))], tcp=True)
     wait_until(lambda: "ready:" in gw.log, 10, "the first one serves")
-    orphans, first = gw.pids(), gw.config["listen"]
-    with Hammer(gw, **SHORT) as hammer:
+    orphans, tcp = gw.pids(), gw.tcp
+    first = [{"unix": gw.unix, "mode": "0666"}, {"tcp": "%s:%d" % tcp}]
+    with Hammer(gw, addresses=[gw.unix, tcp], timeout=5, **SHORT) as hammer:
         kill(gw.master)
         gw.process.wait(5)
         gw.write(listen=first + [{"unix": t.path("no/where.sock")}])
@@ -156,6 +157,20 @@ def test_a_successor_that_does_not_come(t):
             gw.process.wait(5)
         hammer.more(20)
         equal(sorted(gw.pids()), sorted(orphans), "workers")
+        gw.start(wait=False)
+        wait_until(lambda: "ready:" in gw.log[gw.log_from:], 20, "another one serves")
+        wait_until(lambda: not any(map(alive, orphans)), 15, "the orphans end")
+        hammer.more(20)
+    equal([name for name in os.listdir(t.dir) if name.startswith("gw.sock.")], [], "names of sockets left over")
+
+
+def test_a_successor_that_dies_before_it_has_claimed(t):
+    """Its workers serve beside those of the first, until there is a master again."""
+    gw = t.gateway([endpoint("a", t.sim("a"))])
+    wait_until(lambda: "ready:" in gw.log, 10, "the first one serves")
+    with Hammer(gw, **SHORT) as hammer:
+        kill(gw.master)
+        gw.process.wait(5)
         with gw.without_free_slots(but=3):  # which leaves none for its steward
             gw.start(wait=False)
             wait_until(lambda: [row["state"] for row in gw.workers()] == ["live"] * 4, 20, "its workers live")
@@ -168,7 +183,6 @@ def test_a_successor_that_does_not_come(t):
         wait_until(lambda: "ready:" in gw.log[gw.log_from:], 20, "another one serves")
         wait_until(lambda: not any(map(alive, orphans)), 15, "the orphans end")
         hammer.more(20)
-    equal([name for name in os.listdir(t.dir) if name.startswith("gw.sock.")], [], "names of sockets left over")
 
 
 def test_everything_dies_at_once(t):

@@ -14,6 +14,7 @@
 #include "gatewayd/log.h"
 #include "gatewayd/supervisor.h"
 #include "libshm/clock.h"
+#include "libshm/lock.h"
 
 /*
  * Signals only set flags, and one loop acts on them in a fixed order: the dead first, because what follows counts the
@@ -261,6 +262,9 @@ static void stop(struct master *m)
  */
 static void give_up(struct master *m)
 {
+    /* Once the lock file names this one, whoever stops it means the service. */
+    if ((got_stop || got_quit) && gws_lock_holder(m->current->conf->state) == (int32_t)getpid())
+        pass_on(m, got_quit ? SIGQUIT : SIGTERM);
     net_close_all(&m->current->sockets, &m->inherit->sockets);
     net_forget_all(&m->inherit->sockets, NULL);
     m->before = 0;

@@ -6,7 +6,7 @@ import re
 import signal
 import time
 
-from harness import alive, descendants, endpoint, equal, ok, wait_until, words
+from harness import alive, descendants, endpoint, equal, ok, pending, process_status, wait_until, words
 
 
 def nothing_left(gw, pids):
@@ -36,15 +36,6 @@ def test_sigterm_drains(t):
     nothing_left(gw, pids)
     gw.start()
     ok(gw.ask(), "a")
-
-
-def process_status(pid, key):
-    with open("/proc/%d/status" % pid) as file:
-        return re.search(key + r":\s*(\w+)", file.read()).group(1)
-
-
-def pending(pid, signum):
-    return int(process_status(pid, "ShdPnd"), 16) >> signum - 1 & 1
 
 
 def test_what_has_arrived_is_answered(t):

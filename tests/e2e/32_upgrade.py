@@ -14,8 +14,8 @@ import subprocess
 import threading
 import time
 
-from harness import (GATEWAYCTL, GATEWAYD, Adopted, Hammer, alive, descendants, endpoint, equal, kill, ok, wait_until,
-                     words)
+from harness import (GATEWAYCTL, GATEWAYD, Adopted, Hammer, alive, descendants, endpoint, equal, kill, ok, pending,
+                     wait_until, words)
 from upstream import completion
 
 OPEN = {"failures": 5, "open": "10m", "max_open": "10m"}
@@ -382,6 +382,26 @@ def test_stop_in_the_middle(t):
     gw.order("stop", json_too=False)
     wait_until(lambda: not any(map(alive, workers + [old.pid, gw.master])), 10, "all of them have ended")
     assert not call.finish().done
+
+
+def test_stop_at_the_last_moment(t):
+    """The lock file names the new one, which has not heard yet that it may serve: the old one does not serve on."""
+    gw = t.gateway([endpoint("a", t.sim("a"))], program=install(t))
+    old = gw.process
+    asked, heir, _ = come_no_further(gw)
+    try:
+        time.sleep(1)  # it says that it could serve
+        kill(heir, signal.SIGSTOP)
+        kill(old.pid, signal.SIGCONT)
+        wait_until(lambda: holder(gw) == heir, 10, "the old one lets go")
+        stop = subprocess.Popen([GATEWAYCTL, "--state", gw.state, "stop"], stdout=subprocess.DEVNULL)
+        wait_until(lambda: pending(heir, signal.SIGTERM), 10, "the new one is told to stop")
+    finally:
+        kill(heir, signal.SIGCONT)
+    equal(stop.wait(20), 0, "exit status of gatewayctl stop")
+    equal(old.wait(10), 0, "exit status of the old one")
+    assert not alive(heir) and holder(gw) is None, "somebody goes on"
+    asked.communicate(timeout=20)
 
 
 def test_another_layout(t):

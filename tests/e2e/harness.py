@@ -145,6 +145,16 @@ def kill(pid, number=signal.SIGKILL):
         os.kill(pid, number)
 
 
+def process_status(pid, key):
+    with open("/proc/%d/status" % pid) as file:
+        return re.search(key + r":\s*(\w+)", file.read()).group(1)
+
+
+def pending(pid, signum):
+    """Whether a signal waits to be taken."""
+    return int(process_status(pid, "ShdPnd"), 16) >> signum - 1 & 1
+
+
 def rss(pid):
     """Resident memory in bytes; 0 when the process is gone."""
     with contextlib.suppress(OSError, IndexError):

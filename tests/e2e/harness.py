@@ -497,6 +497,7 @@ class Hammer:
         """Wait until so many more requests were served."""
         goal = self.served + count
         wait_until(lambda: self.served >= goal or self.failures, timeout, "%d more requests are served" % count)
+        assert not self.failures, "requests failed:\n%s" % "\n".join(self.failures)
 
     def __enter__(self):
         self.threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(self.width)]

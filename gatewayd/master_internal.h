@@ -44,6 +44,8 @@ int master_start(struct master *m, struct conf *conf);
 void master_give_access_log(const struct master *m);
 /* Find the processes that another master has left behind, and bury those that have ended. 0 or -ENOMEM. */
 int master_find_orphans(struct master *m);
+/* Remove the region that an heir of another layout has made beside ours, and has not put in its place. */
+void master_remove_beside(const char *state);
 void master_tend_orphans(struct master *m);
 
 /* master_reload.c: generations. */

@@ -38,11 +38,23 @@ static int take_lock(struct master *m, const struct conf *conf)
     return 1;
 }
 
+static bool beside_of(const char *state, char *out, size_t size)
+{
+    return snprintf(out, size, "%s.next", state) < (int)size;
+}
+
+void master_remove_beside(const char *state)
+{
+    char path[4096];
+    if (beside_of(state, path, sizeof path))
+        unlink(path);
+}
+
 static int open_beside(struct master *m, const struct conf *conf, const struct gws_owner *owner)
 {
     struct gws_fault fault = {{0}};
     struct gws_dims dims = plan_dims(conf);
-    if (snprintf(m->entrance, sizeof m->entrance, "%s.next", conf->state) >= (int)sizeof m->entrance)
+    if (!beside_of(conf->state, m->entrance, sizeof m->entrance))
         return 1;
     log_info("the region has another layout; a new one takes its place");
     if (gws_region_create(&m->region, m->entrance, &dims, owner, &fault) != 0)
@@ -60,6 +72,8 @@ static int open_region(struct master *m, const struct conf *conf, const struct g
     int rc = gws_region_open(&m->region, conf->state, GWS_CHANGE, m->user.uid, &fault);
     if (m->inherit->heir && rc > 0)
         return open_beside(m, conf, owner);
+    if (!m->inherit->heir)
+        master_remove_beside(conf->state); /* of an heir that died with its starter */
     m->made = rc == GWS_OPEN_NONE || rc == GWS_OPEN_UNREADY;
     if (m->made)
         rc = gws_region_create(&m->region, conf->state, &dims, owner, &fault);

@@ -122,6 +122,7 @@ static void failed(struct master *m)
             supervisor_main_pid(getpid());
             gws_lock_sign(m->nursery.lock_fd, getpid());
         }
+        master_remove_beside(m->current->conf->state);
         master_names_again(m);
         master_find_orphans(m);
     }

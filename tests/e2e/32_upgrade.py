@@ -486,6 +486,25 @@ def test_orders_while_another_layout_comes(t):
     ok(gw.ask(), "a")
 
 
+def test_another_layout_is_given_up(t):
+    """The new one is killed, or both are: its region, which nobody else would use, takes no room for long."""
+    gw = t.gateway([endpoint("a", t.sim("a"))], program=install(t), workers=8)
+    slow(t, 0.5)
+    for both in (False, True):
+        asked, heir = stop_between_two_exports(gw)
+        assert os.path.exists(gw.state + ".next"), "there is no new region"
+        if both:
+            kill(gw.master)
+            gw.process.wait(5)
+        kill(heir)
+        finish(asked, 1)
+        if both:
+            gw.start(wait=False)
+            wait_until(lambda: "ready:" in gw.log[gw.log_from:], 20, "another one serves")
+        assert not os.path.exists(gw.state + ".next"), "it is left over"
+        ok(gw.ask())
+
+
 def test_another_layout_without_an_export(t):
     """There is no room for it: the new one does not make do with what stands there from an earlier stop."""
     gw = t.gateway([endpoint("a", t.sim("a")), endpoint("c", t.sim("c"))], program=install(t))

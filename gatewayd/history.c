@@ -194,7 +194,7 @@ json_t *history_json(const struct history_view *view, const struct gws_event *ev
 }
 
 /* The change stands last: it is the one column whose width nobody can foresee. */
-static const char line_format[] = "%-24s  %-13s  %-28s  %-9s  %s\n";
+static const char line_format[] = "%-24s  %-15s  %-28s  %-9s  %s\n";
 
 void history_print_head(void)
 {

@@ -122,14 +122,18 @@ void gws_cooldown_clear(struct gws_region *region, uint32_t row, uint64_t now, u
 {
     struct gws_domain_row *domain = domain_at(region, row);
     struct gws_cooldown_view cleared = {.reason = GWS_COOL_NONE};
+    struct gws_cooldown_view was;
     uint64_t old;
 
     if (domain == NULL || !may_change(region))
         return;
     old = word_load(&domain->cooldown);
-    do
-        cleared.gen = (uint16_t)(gws_cooldown_view(old).gen + 1);
-    while (!word_change(region, &domain->cooldown, &old, join(cleared), GWS_EVENT_COOLDOWN, row, who, now));
+    do {
+        was = gws_cooldown_view(old);
+        cleared.gen = (uint16_t)(was.gen + 1);
+    } while (!word_swap(&domain->cooldown, &old, join(cleared)));
+    if (was.reason != GWS_COOL_NONE || was.streak > 0) /* most rows that --all clears have nothing to tell */
+        gws_event_record(region, GWS_EVENT_COOLDOWN, row, old, join(cleared), who, now);
 }
 
 uint64_t gws_cooldown_word(const struct gws_region *region, uint32_t row)

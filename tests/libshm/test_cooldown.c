@@ -4,7 +4,7 @@
 
 #include "tests/libshm/fixture.h"
 
-enum { ROW = 2 };
+enum { ROW = 2, OTHER = 3 };
 
 static const struct gws_cooldown_rules rules = {.default_ms = 2000, .max_ms = 300000};
 
@@ -156,6 +156,12 @@ static void test_clear(void **state)
     assert_int_equal(events[1].code, GWS_EVENT_COOLDOWN);
     assert_int_equal(events[0].new, events[1].old);
     assert_int_equal(events[1].new, events[2].old);
+    /* Where nothing cooled there is nothing to tell; but what was sent before it comes too late there as well. */
+    before = gws_cooldown_gen(&f.region, OTHER);
+    gws_cooldown_clear(&f.region, OTHER, 50, 501);
+    assert_int_equal(gws_event_collect(&f.region, &cursor, events, 8), 0);
+    assert_int_equal(gws_cooldown_hit(&f.region, OTHER, &rules, before, GWS_COOL_RATE, 60000, 60), 0);
+    assert_int_equal(gws_cooldown_check(&f.region, OTHER, 60, &until), 0);
     fixture_close(&f);
 }
 

@@ -109,6 +109,7 @@ def percentile(values, part):
 @contextlib.contextmanager
 def belongings(harness, name):
     """A harness.Test that is stopped and removed whatever happens; what it complains of is in `.complaints`."""
+    harness.adopt_orphans()
     t = harness.Test(name)
     t.complaints = []
     try:

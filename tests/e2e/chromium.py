@@ -132,6 +132,10 @@ class Failure(AssertionError):
     """A script in the page threw."""
 
 
+class Gone(AssertionError):
+    """The page went elsewhere while it was asked."""
+
+
 class Page:
     """One tab."""
 
@@ -149,6 +153,8 @@ class Page:
         while True:
             message = json.loads(self.socket.receive())
             if message.get("id") == number:
+                if "navigated" in message.get("error", {}).get("message", ""):
+                    raise Gone("%s: %s" % (method, message["error"]))
                 assert "error" not in message, "%s: %s" % (method, message["error"])
                 return message["result"]
             self.note(message)
@@ -188,10 +194,13 @@ class Page:
         return result["result"].get("value")
 
     def wait(self, expression, what, timeout=15):
-        """The first true value of an expression."""
+        """The first true value of an expression, on this page or on one that comes in its place meanwhile."""
         until = time.monotonic() + timeout
         while True:
-            value = self.js(expression)
+            try:
+                value = self.js(expression)
+            except Gone:
+                value = None
             if value:
                 return value
             if time.monotonic() > until:

@@ -39,9 +39,13 @@ LLMSIM = os.path.join(BUILD, "tools", "llmsim")
 SANITIZER = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: ThreadSanitizer|Assertion .* failed")
 STATES = {"healthy", "degraded", "cooling", "exhausted", "open", "half_open", "drained", "forced_open"}
 
-# Orphans of a killed master become children of the test, so that none can be overlooked.
 PR_SET_CHILD_SUBREAPER = 36
-ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def adopt_orphans():
+    """Those of a killed master become children of this process, so that none can be overlooked."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
 
 Result = collections.namedtuple("Result", "code out err json")
 

@@ -955,6 +955,9 @@ def test_reload(r):
     began = time.monotonic()
     bad(r("reload", "--timeout", "300ms"), 1, "0.3s")
     assert 0.3 <= time.monotonic() - began < 5
+    unheard = r("reload", "--json", "--timeout", "300ms")
+    equal((unheard.code, unheard.json["reloaded"]), (1, None), "nobody says how it went")
+    assert "0.3s" in unheard.json["problems"][0], unheard.json
     process = subprocess.Popen([GATEWAYCTL, "--state", r.path, "reload"], stderr=subprocess.PIPE, text=True)
     time.sleep(0.3)
     r.master.kill()
@@ -968,6 +971,8 @@ def test_stop(r):
     r.live()
     os.kill(r.master.pid, signal.SIGSTOP)
     bad(r("stop", "--timeout=200ms"), 1, str(r.master.pid), "--timeout")
+    late = r("stop", "--json", "--timeout=200ms")
+    equal((late.code, late.json), (1, {"stopped": False, "pid": r.master.pid}), "still ending")
     os.kill(r.master.pid, signal.SIGCONT)
     r.master.wait(10)
     r.master.stdout.close()

@@ -115,6 +115,14 @@ void process_print_report(const json_t *lines)
         fprintf(stderr, "%s\n", json_string_value(json_array_get(lines, i)));
 }
 
+int process_unheard(const struct ctl *ctl, const char *asked, const char *line)
+{
+    out_say("%s", line);
+    if (ctl->json)
+        out_json(json_pack("{s:n, s:[s]}", asked, "problems", line));
+    return CTL_NO;
+}
+
 static int refused(const struct ctl *ctl, const char *path, const struct gws_region *region)
 {
     json_t *lines = process_report(path);
@@ -133,6 +141,7 @@ static int refused(const struct ctl *ctl, const char *path, const struct gws_reg
 static int report_reload(const struct ctl *ctl, enum outcome outcome, const char *path,
                          const struct gws_region *region, uint64_t generation, uint64_t timeout_ms)
 {
+    char line[160];
     switch (outcome) {
     case RELOADED:
         if (ctl->json)
@@ -143,12 +152,12 @@ static int report_reload(const struct ctl *ctl, enum outcome outcome, const char
     case REFUSED:
         return refused(ctl, path, region);
     case ENDED:
-        out_say("gatewayd ended while it was to reload; see its log, and start it again");
-        return CTL_NO;
+        return process_unheard(ctl, "reloaded",
+                               "gatewayd ended while it was to reload; see its log, and start it again");
     default:
-        out_say("gatewayd has not said within %s whether it reloaded; see its log, or gatewayctl events",
-                times_span(timeout_ms).text);
-        return CTL_NO;
+        snprintf(line, sizeof(line), "gatewayd has not said within %s whether it reloaded; see its log, or gatewayctl "
+                 "events", times_span(timeout_ms).text);
+        return process_unheard(ctl, "reloaded", line);
     }
 }
 
@@ -201,6 +210,8 @@ int command_stop(const struct ctl *ctl, int argc, char **argv)
         if (process_now_ms() >= deadline) {
             out_say("gatewayd (pid %" PRId32 ") is still ending after %s; wait longer with --timeout, or see its log",
                     pid, times_span(timeout_ms).text);
+            if (ctl->json)
+                out_json(json_pack("{s:b, s:I}", "stopped", 0, "pid", (json_int_t)pid));
             return CTL_NO;
         }
         process_rest();

@@ -23,4 +23,7 @@ int process_signal(int32_t pid, int number);
 json_t *process_report(const char *path);
 void process_print_report(const json_t *lines);
 
+/* Nobody has said how it went: `line` says why; with --json what was asked is null. Returns the exit status. */
+int process_unheard(const struct ctl *ctl, const char *asked, const char *line);
+
 #endif

@@ -125,6 +125,7 @@ static int not_done(const struct ctl *ctl, const struct wait *wait, const char *
 
 static int report(const struct ctl *ctl, enum outcome outcome, const struct wait *wait, uint64_t timeout_ms)
 {
+    char line[160];
     switch (outcome) {
     case UPGRADED:
         return done(ctl, wait);
@@ -133,13 +134,13 @@ static int report(const struct ctl *ctl, enum outcome outcome, const struct wait
     case FAILED:
         return not_done(ctl, wait, "the upgrade failed");
     case ENDED:
-        out_say("gatewayd (pid %" PRId32 ") ended while it was to upgrade; see its log, and gatewayctl status",
-                wait->pid);
-        return CTL_NO;
+        snprintf(line, sizeof(line), "gatewayd (pid %" PRId32 ") ended while it was to upgrade; see its log, and "
+                 "gatewayctl status", wait->pid);
+        return process_unheard(ctl, "upgraded", line);
     default:
-        out_say("gatewayd has not said within %s whether it upgraded; see its log, or gatewayctl events",
-                times_span(timeout_ms).text);
-        return CTL_NO;
+        snprintf(line, sizeof(line), "gatewayd has not said within %s whether it upgraded; see its log, or gatewayctl "
+                 "events", times_span(timeout_ms).text);
+        return process_unheard(ctl, "upgraded", line);
     }
 }
 

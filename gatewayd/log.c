@@ -2,32 +2,21 @@
  * Log lines are formatted on the stack and written at once, with nothing kept in between, so that the last words of a
  * dying process are in the log. Formats are the key under which repetition is noticed: one failing endpoint produces
  * one format a thousand times a second, whatever its arguments are.
- *
- * The access log is the opposite: bulk, gathered in one buffer and written with few calls, and never worth waiting
- * for. Regular files cannot make a writer wait; anything else is written only as far as it takes bytes without
- * blocking. A pipe or terminal on stdout is opened a second time for that, because O_NONBLOCK on the shared
- * description would be imposed on every other process that has it.
  */
 
-#include "gatewayd/log.h"
+#include "gatewayd/log_internal.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
     MESSAGE_MAX = 2048,
-    LINE_MAX_BYTES = MESSAGE_MAX * 2, /* with escapes: what does not fit is cut off */
+    LINE_MAX_BYTES = MESSAGE_MAX * 2, /* with escapes: what does not fit is cut off; a pipe takes so much at once */
     FORMATS = 64,                     /* remembered at once; a power of two */
     REPEATS_MAX = 10,
     REPEAT_MS = 1000,
@@ -52,6 +41,7 @@ static bool any_held;
 static unsigned unwritten; /* lines, because nobody reads what is written, or there is no room for it */
 static bool torn;          /* of the last line only a part was written */
 static int errors_fd = -1;
+static struct sink errors = {SINK_OFF, -1, false}; /* standard error, written without waiting */
 
 static int64_t clock_ms(clockid_t clock)
 {
@@ -61,13 +51,19 @@ static int64_t clock_ms(clockid_t clock)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* A reader that went away must be an error of write(), not the end of the process. */
-static void ignore_sigpipe(void)
+void log_ignore_sigpipe(void)
 {
     struct sigaction action;
 
     if (sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_DFL)
         signal(SIGPIPE, SIG_IGN);
+}
+
+/* It may have been led elsewhere. */
+static void follow_stderr(void)
+{
+    if (!sink_is(&errors, STDERR_FILENO))
+        sink_replace(&errors, STDERR_FILENO);
 }
 
 void log_setup(enum log_level least, bool json, const char *who)
@@ -78,7 +74,8 @@ void log_setup(enum log_level least, bool json, const char *who)
     memset(repeats, 0, sizeof(repeats)); /* what a parent held back is the parent's to tell */
     any_held = false;
     unwritten = 0;
-    ignore_sigpipe();
+    log_ignore_sigpipe();
+    follow_stderr(); /* while it may be opened: as the user who started us */
 }
 
 bool log_is_json(void)
@@ -134,23 +131,19 @@ static void write_error(const char *message)
         ;
 }
 
-/* Whoever was to read standard error may have stalled, and no worker waits for that. A line is no longer than what a
- * pipe that is ready takes at once. */
+/* Whoever was to read standard error may have stalled, and no worker waits for that. `line` has a line feed before its
+ * first byte, for when the line before was not written to its end. */
 static bool put_line(const char *line, size_t len)
 {
-    struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
-    struct iovec pieces[] = {{(char *)"\n", 1}, {(char *)line, len}};
-    const int first = torn ? 0 : 1;
+    const char *from = torn ? line - 1 : line;
+    size_t whole = len + (torn ? 1 : 0);
     ssize_t n;
 
-    if (poll(&ready, 1, 0) == 0)
-        return false;
-    do
-        n = writev(STDERR_FILENO, pieces + first, 2 - first);
-    while (n < 0 && errno == EINTR);
+    follow_stderr();
+    n = sink_write(&errors, from, whole);
     if (n > 0)
-        torn = n < (ssize_t)len;
-    return n >= (ssize_t)len;
+        torn = (size_t)n < whole;
+    return n == (ssize_t)whole;
 }
 
 /* The line's length, with its newline. */
@@ -180,14 +173,15 @@ static size_t make_line(char *line, size_t size, enum log_level level, const cha
 
 static void write_line(enum log_level level, const char *message)
 {
-    char line[LINE_MAX_BYTES], missing[80];
+    char room[LINE_MAX_BYTES] = "\n", *line = room + 1, missing[80];
+    const size_t size = sizeof(room) - 1;
 
     if (unwritten > 0) {
         snprintf(missing, sizeof(missing), "%u lines were lost: nobody read them, or the disk is full", unwritten);
-        if (put_line(line, make_line(line, sizeof(line), LOG_WARN_LEVEL, missing)))
+        if (put_line(line, make_line(line, size, LOG_WARN_LEVEL, missing)))
             unwritten = 0;
     }
-    if (!put_line(line, make_line(line, sizeof(line), level, message)))
+    if (!put_line(line, make_line(line, size, level, message)))
         unwritten++;
     if (level == LOG_ERROR_LEVEL && errors_fd >= 0)
         write_error(message);
@@ -273,250 +267,11 @@ LOG_FUNCTION(log_info, LOG_INFO_LEVEL)
 LOG_FUNCTION(log_warn, LOG_WARN_LEVEL)
 LOG_FUNCTION(log_error, LOG_ERROR_LEVEL)
 
-enum { ACCESS_BUFFER = 64 * 1024 };
-
-enum sink_kind {
-    SINK_OFF,
-    SINK_FILE,   /* takes everything at once, or fails */
-    SINK_PIPE,   /* or terminal: takes whole lines up to PIPE_BUF, or EAGAIN */
-    SINK_SOCKET,
-};
-
-struct sink {
-    enum sink_kind kind;
-    int fd;
-    bool shared; /* its description is shared and may block: ask before writing */
-};
-
-static struct {
-    struct sink sink;
-    char path[PATH_MAX]; /* to reopen; empty for stdout */
-    char data[ACCESS_BUFFER];
-    size_t len;
-    bool midline;  /* the last byte written was not the end of a line */
-    bool torn;     /* and the rest of that line was given up */
-    uint64_t lost; /* lines, since it was last in order */
-} access_log;
-
-static enum sink_kind kind_of(int fd)
-{
-    struct stat st;
-
-    if (fstat(fd, &st) < 0)
-        return SINK_OFF;
-    if (S_ISSOCK(st.st_mode))
-        return SINK_SOCKET;
-    return S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode) ? SINK_PIPE : SINK_FILE;
-}
-
-static int open_path(const char *path, struct sink *sink)
-{
-    /* Not through a link: the directory may be its writer's, and root opens the file. */
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW, 0640);
-
-    if (fd < 0)
-        return -errno;
-    *sink = (struct sink){kind_of(fd), fd, false};
-    return 0;
-}
-
-static int open_stdout(struct sink *sink)
-{
-    enum sink_kind kind = kind_of(STDOUT_FILENO);
-    int fd = -1;
-
-    if (kind == SINK_PIPE)
-        fd = open("/proc/self/fd/1", O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd >= 0) {
-        *sink = (struct sink){kind, fd, false};
-        return 0;
-    }
-    /* A file must be written at the offset its description shares with stderr; a socket has flags on each call. */
-    fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-    if (fd < 0)
-        return -errno;
-    *sink = (struct sink){kind, fd, kind == SINK_PIPE};
-    return 0;
-}
-
-static void sink_replace(struct sink sink)
-{
-    if (access_log.sink.kind != SINK_OFF)
-        close(access_log.sink.fd);
-    access_log.sink = sink;
-    access_log.midline = access_log.torn = false;
-}
-
-int log_access_open(const char *where)
-{
-    struct sink sink = {SINK_OFF, -1, false};
-    const char *path = "";
-    int r = 0;
-
-    ignore_sigpipe();
-    if (strcmp(where, "stdout") == 0) {
-        r = open_stdout(&sink);
-    } else if (strcmp(where, "off") != 0) {
-        path = where;
-        r = strlen(path) < sizeof(access_log.path) ? open_path(path, &sink) : -ENAMETOOLONG;
-    }
-    if (r < 0)
-        return r;
-    log_access_flush();
-    sink_replace(sink);
-    snprintf(access_log.path, sizeof(access_log.path), "%s", path);
-    return 0;
-}
-
-int log_access_reopen(void)
-{
-    struct sink sink = {SINK_OFF, -1, false};
-    int r;
-
-    if (access_log.sink.kind == SINK_OFF || access_log.path[0] == '\0')
-        return 0;
-    r = open_path(access_log.path, &sink);
-    if (r < 0)
-        return r;
-    log_access_flush();
-    sink_replace(sink);
-    return 0;
-}
-
-int log_access_give(uint32_t uid, uint32_t gid)
-{
-    struct stat file;
-
-    if (access_log.path[0] != '/' || access_log.sink.fd < 0 || fstat(access_log.sink.fd, &file) != 0 ||
-        !S_ISREG(file.st_mode) || file.st_nlink != 1)
-        return 0;
-    return fchown(access_log.sink.fd, uid, gid) == 0 ? 0 : -errno;
-}
-
-bool log_access_enabled(void)
-{
-    return access_log.sink.kind != SINK_OFF;
-}
-
-/* How much of the front to write at once: whole lines, and into what others write to as well, a pipe or the socket of a
- * journal, no more than it takes undivided. */
-static size_t piece(const char *data, size_t len)
-{
-    const char *newline;
-
-    if (access_log.sink.kind == SINK_FILE || len <= PIPE_BUF)
-        return len;
-    newline = memrchr(data, '\n', PIPE_BUF);
-    if (newline == NULL)
-        newline = memchr(data, '\n', len);
-    return newline != NULL ? (size_t)(newline - data) + 1 : len;
-}
-
-/* One write that does not block. Bytes written or -errno. */
-static ssize_t sink_write(const char *data, size_t len)
-{
-    struct pollfd ready = {.fd = access_log.sink.fd, .events = POLLOUT, .revents = 0};
-    ssize_t n;
-
-    if (access_log.sink.shared && poll(&ready, 1, 0) <= 0)
-        return -EAGAIN;
-    do {
-        n = access_log.sink.kind == SINK_SOCKET ? send(access_log.sink.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL)
-                                                : write(access_log.sink.fd, data, len);
-    } while (n < 0 && errno == EINTR);
-    return n < 0 ? -errno : n;
-}
-
-static void lose(uint64_t lines, const char *why)
-{
-    bool first = access_log.lost == 0;
-
-    access_log.lost += lines;
-    if (first && lines > 0)
-        log_warn("access log: lines are being lost (%s): make room or revive its reader", why);
-}
-
-static uint64_t gathered_lines(void)
-{
-    uint64_t lines = 0;
-
-    for (size_t i = 0; i < access_log.len; i++)
-        lines += access_log.data[i] == '\n';
-    return lines;
-}
-
-/* Everything gathered is given up: the sink is not merely slow. */
-static void lose_all(int error)
-{
-    uint64_t lines = gathered_lines();
-
-    access_log.len = 0;
-    access_log.torn = access_log.midline;
-    lose(lines, strerror(error));
-}
-
-static void access_drain(void)
-{
-    size_t done = 0;
-    ssize_t n = 0;
-
-    if (access_log.torn && access_log.len > 0) {
-        /* What was cut off by an error gets its line end now, so that it spoils one line and not two. */
-        n = sink_write("\n", 1);
-        if (n == 1)
-            access_log.midline = access_log.torn = false;
-    }
-    while (n >= 0 && done < access_log.len) {
-        n = sink_write(access_log.data + done, piece(access_log.data + done, access_log.len - done));
-        if (n > 0) {
-            done += (size_t)n;
-            access_log.midline = access_log.data[done - 1] != '\n';
-        }
-    }
-    access_log.len -= done;
-    memmove(access_log.data, access_log.data + done, access_log.len);
-    if (n < 0 && n != -EAGAIN) {
-        lose_all((int)-n);
-        return;
-    }
-    if (access_log.lost > 0 && done > 0 && access_log.len == 0) {
-        log_warn("access log: written again; %llu lines were lost", (unsigned long long)access_log.lost);
-        access_log.lost = 0;
-    }
-}
-
-void log_access_write(struct str line)
-{
-    assert(line.len > 0 && line.at[line.len - 1] == '\n');
-    if (access_log.sink.kind == SINK_OFF)
-        return;
-    if (line.len > sizeof(access_log.data) - access_log.len)
-        access_drain();
-    if (line.len > sizeof(access_log.data) - access_log.len) {
-        lose(1, "its reader stalls");
-        return;
-    }
-    memcpy(access_log.data + access_log.len, line.at, line.len);
-    access_log.len += line.len;
-}
-
-void log_access_flush(void)
+void log_tell_held(bool all)
 {
     if (any_held)
         tell_all_held(clock_ms(CLOCK_MONOTONIC));
-    if (access_log.sink.kind != SINK_OFF && access_log.len > 0)
-        access_drain();
-}
-
-void log_close(void)
-{
-    log_access_flush();
-    access_log.lost += gathered_lines();
-    access_log.len = 0;
-    if (access_log.lost > 0)
-        log_warn("access log: %llu lines were lost, and this process ends", (unsigned long long)access_log.lost);
-    access_log.lost = 0;
-    for (size_t i = 0; i < FORMATS; i++)
+    for (size_t i = 0; all && i < FORMATS; i++)
         tell_held(&repeats[i]);
-    any_held = false;
+    any_held = any_held && !all;
 }

@@ -180,9 +180,12 @@ void master_reload(struct master *m)
 static void change_over(struct master *m)
 {
     struct generation *old = m->current;
+    char why[512];
     m->current = m->coming;
     m->coming = NULL;
     m->nursery.state = m->current->conf->state;
+    if (net_publish_all(&m->current->sockets, why, sizeof why) != 0)
+        log_warn("%s", why);
     /* First ours: who empties a queue after that and closes is the last to hold it. */
     net_close_all(&old->sockets, &m->current->sockets);
     children_retire(&m->children, m->current, PROCESS_SIGNAL_RETIRE);

@@ -212,6 +212,7 @@ enum master_leave master_ask_leave(struct master *m)
 int master_serve(struct master *m)
 {
     const char *state = m->current->conf->state;
+    char why[512];
     if (m->made)
         keep_read(&m->region, state);
     if (m->made && rename(m->entrance, state) != 0) {
@@ -221,6 +222,8 @@ int master_serve(struct master *m)
     if (!m->made)
         gws_region_claim(&m->region, m->nursery.claim);
     snprintf(m->entrance, sizeof m->entrance, "%s", state);
+    if (net_publish_all(&m->current->sockets, why, sizeof why) != 0)
+        log_warn("%s", why);
     net_close_all(&m->inherit->sockets, &m->current->sockets);
     report_lines(state, "");
     master_record(m, GWS_EVENT_UPGRADE, upgrade_version(GATEWAYD_VERSION), m->current->number);

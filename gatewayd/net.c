@@ -112,17 +112,30 @@ static int open_tcp(struct listener *l, const struct conf_listen *conf, bool bes
     return rc;
 }
 
-/* Whose it is and who may connect. 0, or 1 with the reason. */
-static int set_access(const struct listener *l, const struct conf_listen *conf, const char *path, char *why,
-                      size_t size)
+/* Whose it is to be, and who may connect. 0, or 1 with the reason. */
+static int find_access(struct listener *l, const struct conf_listen *conf, char *why, size_t size)
 {
     const struct group *group = conf->group ? getgrnam(conf->group) : NULL;
     if (conf->group && !group)
         return refuse(why, size, l->where, "its group does not exist; create it or change `group`");
-    if ((group && fchownat(AT_FDCWD, path, (uid_t)-1, group->gr_gid, AT_SYMLINK_NOFOLLOW) != 0) ||
-        chmod(path, conf->mode) != 0)
+    l->mode = conf->mode;
+    l->group = group ? group->gr_gid : (gid_t)-1;
+    return 0;
+}
+
+static int set_access(const struct listener *l, const char *path, char *why, size_t size)
+{
+    if ((l->group != (gid_t)-1 && fchownat(AT_FDCWD, path, (uid_t)-1, l->group, AT_SYMLINK_NOFOLLOW) != 0) ||
+        chmod(path, l->mode) != 0)
         return refuse(why, size, l->where, strerror(errno));
     return 0;
+}
+
+/* Whether the file of this name is the one that was made for this socket. */
+static bool is_its_file(const struct listener *l, const char *path)
+{
+    struct stat st;
+    return l->inode && stat(path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->inode;
 }
 
 /* Only who holds the lock opens sockets, and replaces what one that was killed has left under this name. */
@@ -136,7 +149,7 @@ static int own_and_rename(struct listener *l, const struct conf_listen *conf, co
                           char *why, size_t size)
 {
     struct stat st;
-    if (set_access(l, conf, temporary, why, size) != 0)
+    if (find_access(l, conf, why, size) != 0 || set_access(l, temporary, why, size) != 0)
         return 1;
     if (listen(l->fd, BACKLOG) != 0 || stat(temporary, &st) != 0 ||
         (!beside && rename(temporary, conf->path) != 0))
@@ -147,20 +160,28 @@ static int own_and_rename(struct listener *l, const struct conf_listen *conf, co
     return 0;
 }
 
-int net_publish(struct listeners *listeners, char *why, size_t why_size)
+/* One that was there before takes the mode and the group of a configuration when that one is in force, not sooner. */
+static int publish(struct listener *l, char *why, size_t why_size)
 {
     char temporary[sizeof(struct sockaddr_un)];
-    for (size_t i = 0; i < listeners->count; i++) {
-        struct listener *l = &listeners->list[i];
-        if (!l->hidden)
-            continue;
-        if (!l->is_unix)
-            prefer(l->fd, YOUNGER);
-        else if (!temporary_name(l->where, temporary, sizeof temporary) || rename(temporary, l->where) != 0)
+    if (l->is_unix && l->hidden) {
+        if (!temporary_name(l->where, temporary, sizeof temporary) || rename(temporary, l->where) != 0)
             return refuse(why, why_size, l->where, strerror(errno));
-        l->hidden = false;
+    } else if (l->is_unix) {
+        return is_its_file(l, l->where) ? set_access(l, l->where, why, why_size) : 0;
+    } else if (l->hidden) {
+        prefer(l->fd, YOUNGER);
     }
+    l->hidden = false;
     return 0;
+}
+
+int net_publish(struct listeners *listeners, char *why, size_t why_size)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < listeners->count; i++)
+        rc = publish(&listeners->list[i], why, why_size);
+    return rc;
 }
 
 static int open_unix(struct listener *l, const struct conf_listen *conf, bool beside, char *why, size_t size)
@@ -229,10 +250,8 @@ static int open_all(struct listeners *listeners, const struct conf_listen *list,
         l->is_unix = list[i].path != NULL;
         const struct listener *kept = find(old, l->wanted);
         if (kept) {
-            struct stat st;
             *l = *kept;
-            if (l->is_unix && stat(l->where, &st) == 0 && st.st_ino == l->inode &&
-                set_access(l, &list[i], l->where, why, why_size) != 0) {
+            if (l->is_unix && find_access(l, &list[i], why, why_size) != 0) {
                 net_close(&made, old);
                 return 1;
             }
@@ -282,10 +301,9 @@ static void remove_file(const struct listener *l)
 {
     char temporary[sizeof(struct sockaddr_un)];
     const char *path = l->where;
-    struct stat st;
     if (l->hidden && temporary_name(l->where, temporary, sizeof temporary))
         path = temporary;
-    if (l->inode && stat(path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->inode)
+    if (is_its_file(l, path))
         unlink(path);
 }
 

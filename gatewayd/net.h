@@ -6,6 +6,8 @@
  * ends never takes queued clients with it; workers only accept.
  */
 
+#include <sys/types.h>
+
 #include "gatewayd/conf.h"
 
 struct listener {
@@ -15,6 +17,8 @@ struct listener {
     char where[160];     /* "127.0.0.1:8080" with the real port, or the path */
     char wanted[160];    /* as configured: what a reload compares */
     uint64_t dev, inode; /* of a Unix socket's file: only our own is removed */
+    mode_t mode;         /* which that file is to have, */
+    gid_t group;         /* and its group; (gid_t)-1: as it is */
 };
 
 struct listeners {
@@ -39,7 +43,8 @@ int net_open(struct listeners *listeners, const struct conf *conf, struct listen
 int net_open_admin(struct listeners *listeners, const struct conf *conf, struct listeners *old, bool beside, char *why,
                    size_t why_size);
 
-/* Who opened beside others is ready to serve: from now on clients come to these. 0, or 1 with the reason. */
+/* Who opened them is ready to serve: from now on clients come to these, not to those of others beside whom they were
+ * opened, and kept files have the mode and group that their configuration says. 0, or 1 with the reason. */
 int net_publish(struct listeners *listeners, char *why, size_t why_size);
 int net_publish_all(struct sockets *sockets, char *why, size_t why_size);
 

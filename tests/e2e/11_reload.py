@@ -126,6 +126,9 @@ def test_new_listeners(t):
         wait_until(lambda: gw.ask(address=second).end == "refused", 10, "the second socket refuses")
         hammer.more(20)
     assert not os.path.exists(second), "its file is left behind"
+    gw.write(listen=[{"unix": gw.unix, "mode": "0660"}])
+    gw.order("reload")
+    equal(os.stat(gw.unix).st_mode & 0o777, 0o660, "the mode of the one that stayed")
 
 
 def test_workers_that_do_not_come_up(t):

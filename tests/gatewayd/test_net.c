@@ -305,6 +305,32 @@ static void removes_only_its_own(void **state)
 }
 
 /* Whoever listens beside others and comes to nothing has not been in their way. */
+/* A reload that fails after its sockets were opened has changed nothing. */
+static void a_kept_socket_changes_its_mode_when_it_is_published(void **state)
+{
+    struct scene s;
+    struct listeners l = {0}, next = {0};
+    struct stat st;
+
+    (void)state;
+    begin(&s);
+    struct conf *conf = conf_for(&s, "one", ", mode: \"0600\""), *other = conf_for(&s, "one", ", mode: \"0640\"");
+    assert_int_equal(net_open(&l, conf, NULL, false, s.why, sizeof s.why), 0);
+    assert_int_equal(net_open(&next, other, &l, false, s.why, sizeof s.why), 0);
+    assert_int_equal(next.list[0].fd, l.list[0].fd);
+    assert_int_equal(stat(path_of(&s, "one"), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    assert_int_equal(net_publish(&next, s.why, sizeof s.why), 0);
+    assert_int_equal(stat(path_of(&s, "one"), &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0640);
+    net_forget(&l, &next);
+    free(l.list);
+    net_close(&next, NULL);
+    conf_free(conf);
+    conf_free(other);
+    end(&s);
+}
+
 static void beside_is_hidden_at_first(void **state)
 {
     struct scene s;
@@ -335,6 +361,7 @@ static void beside_is_hidden_at_first(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_kept_socket_changes_its_mode_when_it_is_published),
         cmocka_unit_test(beside_is_hidden_at_first),
         cmocka_unit_test(accepts),
         cmocka_unit_test(replaces_what_the_dead_left),

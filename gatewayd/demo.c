@@ -96,7 +96,8 @@ static int start_sim(int index, char *why, size_t size)
 
 static void clean_up(void)
 {
-    static const char *const left[] = {"state", "state.lock", "state.report", "state.export", "gatewayd.sock"};
+    static const char *const left[] = {"state", "state.lock", "state.report", "state.export", "gatewayd.sock",
+                                       "gatewayd.yaml"};
     char path[256];
     for (int i = 0; i < SIMS; i++) {
         if (sims[i] <= 0)
@@ -122,8 +123,20 @@ static void greet(void)
     printf("  curl http://127.0.0.1:%d/v1/chat/completions %s}'\n\n", PORT, json);
     printf("  curl --unix-socket %s/gatewayd.sock http://localhost/v1/chat/completions %s}'\n\n", directory, json);
     printf("  curl -N http://127.0.0.1:%d/v1/chat/completions %s,\"stream\":true}'\n\n", PORT, json);
-    printf("  %s --state %s/state status\n\nCtrl-C stops everything.\n\n", tool("gatewayctl", path), directory);
+    printf("  %s -c %s/gatewayd.yaml status\n\nCtrl-C stops everything.\n\n", tool("gatewayctl", path), directory);
     fflush(stdout);
+}
+
+/* For whoever asks `gatewayctl` about models; the daemon itself has it in memory. */
+static int write_config(const char *text)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/gatewayd.yaml", directory);
+    FILE *file = fopen(path, "we");
+    if (file && fputs(text, file) >= 0 && fchmod(fileno(file), 0644) == 0 && fclose(file) == 0)
+        return 0;
+    log_error("cannot write %s: %s", path, strerror(errno));
+    return 1;
 }
 
 static int start_all(struct conf **conf, char *text, size_t text_size)
@@ -144,7 +157,7 @@ static int start_all(struct conf **conf, char *text, size_t text_size)
     snprintf(text, text_size, config_format, PORT, directory, directory, geteuid() == 0 ? "user: nobody\n" : "",
              directory, directory, directory);
     if (conf_parse("demo", str_of(text), conf, &problems) == 0)
-        return 0;
+        return write_config(text);
     conf_problems_print(&problems, "demo", stderr);
     conf_problems_fini(&problems);
     return 1;
@@ -158,6 +171,8 @@ int demo_run(void)
     int rc = start_all(&conf, text, sizeof text);
     if (rc == 0)
         rc = master_run(&options, conf);
+    else
+        conf_free(conf);
     clean_up();
     return rc;
 }

@@ -148,7 +148,7 @@ def test_09_a_stall(t):
         began = time.monotonic()
         told(api.ask(gw, stream).run(), STORY, "a" if stream else "b")
         took = time.monotonic() - began
-        assert 0.5 <= took < 5, "%.2f s" % took
+        assert 0.499 <= took < 5, "%.2f s" % took
         equal((a.count, b.count), (1, 1), "requests upstream")
     wait_until(lambda: a.stats()["in_flight"] == 0, 5, "the stalled requests are ended upstream")
 
@@ -404,7 +404,7 @@ def test_alone_silence(t):
         took = time.monotonic() - began
         assert r.status in (502, 504) and r.error.get("code") in ("all_endpoints_failed", "deadline_exceeded"), \
             "neither 502 nor 504: %s" % r
-        assert 1 <= took < 6, "an error after %.2f s" % took
+        assert 0.999 <= took < 6, "an error after %.2f s" % took
         equal(a.count, 1, "requests upstream, %s %s" % (api.name, stream))
 
 

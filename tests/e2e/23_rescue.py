@@ -475,7 +475,7 @@ def test_nobody_left(t):
         gw = t.gateway([endpoint("a", a, dialects=BOTH, timeouts={"idle": "400ms"})], name="gw-" + api.name)
         began = time.monotonic()
         broken(api.ask(gw).run(), STORY, api.name)
-        assert 0.4 <= time.monotonic() - began < 5, "after %.1f s" % (time.monotonic() - began)
+        assert 0.399 <= time.monotonic() - began < 5, "after %.1f s" % (time.monotonic() - began)
         equal(a.count, 1, "requests upstream")
         gw.stop()
 
@@ -602,7 +602,7 @@ def test_the_deadline_holds(t):
     r = Chat.ask(gw, headers={"X-Gateway-Timeout": "1200"}).run()
     took = time.monotonic() - began
     equal(broken(r, STORY).text, words(20), "the text before the error")
-    assert 1.2 <= took < 5, "%.2f s of 1.2" % took
+    assert 1.199 <= took < 5, "%.2f s of 1.2" % took
     wait_until(lambda: b.stats()["in_flight"] == 0, 5, "the replay is ended upstream")
 
 

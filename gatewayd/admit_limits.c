@@ -37,9 +37,12 @@ static struct gws_limit_charge *charge_of(struct ticket *ticket, unsigned owner)
     return owner == OWN ? &ticket->tpm : &ticket->account_tpm;
 }
 
+/* The first ms in which it is there, counted from the moment at which the limit was asked: `now` may be older. */
 static uint64_t moment(const struct taking *t, uint64_t retry_ns)
 {
-    return t->now + retry_ns / NS_PER_MS + 1;
+    if (retry_ns > UINT64_MAX - t->now_ns)
+        return UINT64_MAX;
+    return (t->now_ns + retry_ns) / NS_PER_MS + 1;
 }
 
 /* 0, or 1 and until when it is refused. */
